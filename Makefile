@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` and `make test`. Both set up whatever is missing first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_NO_PROGRESS ?= 1
+export PYTHONUNBUFFERED = 1
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+demo: .venv/.ready  ## set up, start the platform, run the main job end to end, leave the platform up
+	@$(BIN)/slipway demo
+
+start: .venv/.ready  ## start the platform with all its data and deployments (PORT=8000)
+	@$(BIN)/slipway up --detach
+
+stop:  ## stop the platform; data stays in .slipway
+	@if [ -x $(BIN)/slipway ]; then $(BIN)/slipway down; else echo "Nothing is set up here, so nothing runs."; fi
+
+test: .venv/.ready-to-test  ## set up and pass all checks and tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest $(TESTS)
+
+setup: .venv/.ready  ## only set up the environment
+setup-test: .venv/.ready-to-test
+
+lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make lock" requirements.in -o requirements.lock
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make lock" -c requirements.lock requirements-dev.in -o requirements-dev.lock
+
+base:  ## make the demonstration's base model again from its recipe
+	$(BIN)/python -m slipway_demo.make_base --output platform/slipway_demo/chart_base
+
+format:
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+# An environment is ready when its stamp is newer than its locks. An interrupted set-up leaves no
+# stamp, so the next run finishes it.
+.venv/.ready: requirements.lock requirements-uv.lock pyproject.toml
+	@$(call sync,requirements.lock)
+	@touch $@
+
+.venv/.ready-to-test: requirements-dev.lock requirements.lock requirements-uv.lock pyproject.toml
+	@$(call sync,requirements-dev.lock)
+	@touch .venv/.ready $@
+
+define sync
+set -e; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "Slipway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 …"; exit 1; }; \
+free=$$(df -Pk . | awk 'NR==2 {print int($$4/1048576)}'); \
+[ -x $(BIN)/ray ] || [ "$$free" -ge 9 ] || { echo "Setting up needs about 9 GB of disk here; $$free GB are free."; exit 1; }; \
+[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || \
+  { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }; \
+[ -x $(BIN)/uv ] || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock; \
+echo "Installing locked packages from $(1) …"; \
+VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip sync -q --require-hashes $(1); \
+VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+endef
+
+.PHONY: help demo start stop test setup setup-test lock base format

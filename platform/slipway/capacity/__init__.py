@@ -1,0 +1,1 @@
+"""What is free, and why work waits."""

@@ -1,0 +1,78 @@
+"""Datasets, and the formats and limits that hold for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from slipway.datasets import services
+from slipway.datasets.api import shapes
+from slipway.datasets.models import Dataset
+from slipway.datasets.services.facts import dataset_of
+from slipway.tenancy.permissions import MayChange
+from slipway_contracts.formats import CATALOGUE, LIMITS, RULES
+
+
+class FormatsView(GenericAPIView[Any]):
+    """Formats with an example each, limits, and the rules that a check goes by."""
+
+    serializer_class = shapes.DatasetFormatsOut
+    pagination_class = None
+
+    def get(self, request: Request) -> Response:
+        body = {
+            "formats": [dataclasses.asdict(info) for info in CATALOGUE],
+            "compressions": ["gzip", "zip"],
+            "limits": dataclasses.asdict(LIMITS),
+            "rules": RULES,
+        }
+        return Response(shapes.DatasetFormatsOut(body).data)
+
+
+class DatasetsView(GenericAPIView[Any]):
+    """Datasets of this project."""
+
+    permission_classes: ClassVar = [MayChange]
+    serializer_class = shapes.DatasetOut
+
+    def get_queryset(self) -> Any:
+        return Dataset.objects.filter(project_id=self.request.user.project_id)
+
+    @extend_schema(responses=shapes.DatasetOut(many=True))
+    def get(self, request: Request) -> Response:
+        found = self.get_queryset()
+        if name := request.query_params.get("name"):
+            found = found.filter(name=name)
+        page = self.paginate_queryset(found)
+        return self.get_paginated_response(shapes.DatasetOut(page, many=True).data)
+
+    @extend_schema(request=shapes.DatasetIn, responses={201: shapes.DatasetOut})
+    def post(self, request: Request) -> Response:
+        given = shapes.DatasetIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        dataset = services.create_dataset(
+            project_id=request.user.project_id,
+            made_by=request.user.user_name,
+            **given.validated_data,
+        )
+        return Response(shapes.DatasetOut(dataset).data, status=201)
+
+
+class DatasetView(GenericAPIView[Any]):
+    permission_classes: ClassVar = [MayChange]
+    serializer_class = shapes.DatasetOut
+
+    def get(self, request: Request, dataset_id: UUID) -> Response:
+        dataset = dataset_of(project_id=request.user.project_id, dataset_id=dataset_id)
+        return Response(shapes.DatasetOut(dataset).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, dataset_id: UUID) -> Response:
+        services.delete_dataset(project_id=request.user.project_id, dataset_id=dataset_id)
+        return Response(status=204)

@@ -1,0 +1,262 @@
+"""What goes over the wire: requests and answers of the dataset routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from slipway.datasets.models import Dataset, ErrandPhase, Export, LeakCheck, Version
+from slipway_contracts.formats import LIMITS, Format
+
+FORMATS = [(name.value, name.value) for name in Format]
+
+
+class DatasetFormatOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    title_zh = serializers.CharField()
+    example = serializers.CharField()
+    suffix = serializers.CharField()
+    cannot_carry = serializers.CharField()
+
+
+class DatasetFormatsOut(serializers.Serializer[Any]):
+    formats = DatasetFormatOut(many=True)
+    compressions = serializers.ListField(child=serializers.CharField())
+    limits = serializers.DictField(child=serializers.IntegerField())
+    rules = serializers.DictField(child=serializers.CharField())
+
+
+class DatasetIn(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=63)
+    description = serializers.CharField(
+        max_length=2000, default="", allow_blank=True, required=False
+    )
+
+
+class DatasetOut(serializers.ModelSerializer[Dataset]):
+    class Meta:
+        model = Dataset
+        fields = ["id", "name", "description", "made_by", "created_at"]
+
+
+class DatasetVersionIn(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(FORMATS, default="", allow_blank=True, required=False)
+    note = serializers.CharField(max_length=2000, default="", allow_blank=True, required=False)
+
+
+class DatasetVersionOut(serializers.ModelSerializer[Version]):
+    dataset_id = serializers.UUIDField()
+    dataset = serializers.CharField(source="dataset.name")
+    #: What needs this version, in words; it cannot be deleted meanwhile.
+    used_by = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Version
+        fields = [
+            "id",
+            "dataset_id",
+            "dataset",
+            "number",
+            "phase",
+            "reason",
+            "note",
+            "made_by",
+            "format",
+            "kind",
+            "source",
+            "bytes_done",
+            "rows_done",
+            "rows",
+            "size_bytes",
+            "sha256",
+            "fault_count",
+            "faulty_rows",
+            "dropped_rows",
+            "warning_count",
+            "faults_by_rule",
+            "used_by",
+            "created_at",
+            "checked_at",
+            "published_at",
+        ]
+
+    def get_used_by(self, version: Version) -> list[str]:
+        return sorted(hold.holder for hold in version.holds.all())
+
+
+class DatasetUploadIn(serializers.Serializer[Any]):
+    size_bytes = serializers.IntegerField(min_value=0)
+    filename = serializers.CharField(max_length=200, default="", allow_blank=True, required=False)
+
+
+class DatasetPartOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    start = serializers.IntegerField()
+    size_bytes = serializers.IntegerField()
+    received = serializers.BooleanField()
+    url = serializers.CharField()
+
+
+class DatasetUploadOut(serializers.Serializer[Any]):
+    version_id = serializers.UUIDField()
+    size_bytes = serializers.IntegerField()
+    part_size_bytes = serializers.IntegerField()
+    received_bytes = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+    parts = DatasetPartOut(many=True)
+
+
+class DatasetImportIn(serializers.Serializer[Any]):
+    path = serializers.CharField(max_length=4096, default="", allow_blank=True, required=False)
+    url = serializers.CharField(max_length=4096, default="", allow_blank=True, required=False)
+
+
+class DatasetEventOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    level = serializers.CharField()
+    kind = serializers.CharField()
+    source = serializers.CharField()
+    target = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class DatasetFaultOut(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    path = serializers.CharField()
+    rule = serializers.CharField()
+    text = serializers.CharField()
+    value = serializers.CharField()
+    fix = serializers.CharField()
+    fixed = serializers.BooleanField()
+    error = serializers.BooleanField()
+    file = serializers.CharField()
+
+
+class DatasetFaultsOut(serializers.Serializer[Any]):
+    data = DatasetFaultOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    fault_count = serializers.IntegerField()
+    warning_count = serializers.IntegerField()
+    #: Faults beyond this many are counted but not kept.
+    stored_at_most = serializers.IntegerField(default=LIMITS.max_stored_faults)
+    by_rule = serializers.DictField(child=serializers.IntegerField())
+
+
+class DatasetRowOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    row = serializers.JSONField()
+
+
+class DatasetRowsOut(serializers.Serializer[Any]):
+    data = DatasetRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    rows = serializers.IntegerField()
+
+
+class DatasetSummaryOut(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    sum = serializers.IntegerField()
+    min = serializers.IntegerField(required=False)
+    p5 = serializers.IntegerField(required=False)
+    median = serializers.IntegerField(required=False)
+    p95 = serializers.IntegerField(required=False)
+    mean = serializers.FloatField(required=False)
+    max = serializers.IntegerField(required=False)
+
+
+class DatasetStatisticsOut(serializers.Serializer[Any]):
+    rows = serializers.IntegerField()
+    size_bytes = serializers.IntegerField()
+    characters = DatasetSummaryOut()
+    messages = DatasetSummaryOut()
+    duplicate_rows = serializers.IntegerField()
+    groups = serializers.DictField(child=serializers.IntegerField())
+
+
+class DatasetDownloadOut(serializers.Serializer[Any]):
+    url = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+    filename = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+
+
+class DatasetSplitIn(serializers.Serializer[Any]):
+    ratio = serializers.FloatField(required=False, allow_null=True, default=None)
+    count = serializers.IntegerField(required=False, allow_null=True, default=None)
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1, required=False)
+    by_group = serializers.BooleanField(default=False, required=False)
+
+
+class DatasetLeaksIn(serializers.Serializer[Any]):
+    other = serializers.UUIDField()
+    threshold = serializers.FloatField(default=0.8, required=False)
+    scope = serializers.ChoiceField(
+        [("prompt", "prompt"), ("row", "row")], default="prompt", required=False
+    )
+
+
+class DatasetLeakPairOut(serializers.Serializer[Any]):
+    row = serializers.IntegerField()
+    other_row = serializers.IntegerField()
+    similarity = serializers.FloatField()
+    text = serializers.CharField()
+    other_text = serializers.CharField()
+
+
+class DatasetLeakCheckOut(serializers.ModelSerializer[LeakCheck]):
+    phase = serializers.ChoiceField(ErrandPhase.choices)
+    version_id = serializers.UUIDField()
+    other_id = serializers.UUIDField()
+    pairs = DatasetLeakPairOut(many=True)
+
+    class Meta:
+        model = LeakCheck
+        fields = [
+            "id",
+            "phase",
+            "reason",
+            "version_id",
+            "other_id",
+            "threshold",
+            "scope",
+            "pair_count",
+            "leaking_rows",
+            "pairs",
+            "created_at",
+        ]
+
+
+class DatasetSplitOut(serializers.Serializer[Any]):
+    train = DatasetVersionOut()
+    held_out = DatasetVersionOut()
+    leaks = DatasetLeakCheckOut()
+
+
+class DatasetExportIn(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(FORMATS)
+
+
+class DatasetExportOut(serializers.ModelSerializer[Export]):
+    phase = serializers.ChoiceField(ErrandPhase.choices)
+    version_id = serializers.UUIDField()
+    format = serializers.ChoiceField(FORMATS)
+    faults = DatasetFaultOut(many=True)
+    #: Null until the phase is done; fresh each time it is asked.
+    download = DatasetDownloadOut(allow_null=True)
+
+    class Meta:
+        model = Export
+        fields = [
+            "id",
+            "phase",
+            "reason",
+            "version_id",
+            "format",
+            "rows",
+            "size_bytes",
+            "faults",
+            "download",
+            "created_at",
+        ]

@@ -1,0 +1,161 @@
+"""Create, publish and delete datasets and their versions."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from slipway import backends
+from slipway.core.errors import Conflict, Detail, Invalid
+from slipway.core.lifecycle import advance, born
+from slipway.datasets.models import Dataset, Hold, Phase, Version
+from slipway.datasets.services.facts import InUse, dataset_of, version_of
+from slipway_contracts.formats import Format
+
+_NAME = re.compile(r"[\w][\w .\-]{0,61}[\w]|[\w]")
+
+
+def create_dataset(
+    *, project_id: UUID, name: str, description: str = "", made_by: str = ""
+) -> Dataset:
+    """A new, empty dataset. Invalid for a name that is no name, Conflict for one taken."""
+    if not _NAME.fullmatch(name):
+        rule = "1 to 63 letters, digits, spaces, dots, dashes and underscores, no space at the ends"
+        raise Invalid(f"A dataset's name has {rule}.", Detail(field="name", rule=rule, value=name))
+    try:
+        with transaction.atomic():
+            return Dataset.objects.create(
+                project_id=project_id, name=name, description=description, made_by=made_by
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            f"This project already has a dataset named {name!r}.",
+            Detail(
+                field="name",
+                rule="unique in the project",
+                value=name,
+                fix="add a version to it, or take another name",
+            ),
+        ) from error
+
+
+@transaction.atomic
+def create_version(
+    *,
+    project_id: UUID,
+    dataset_id: UUID,
+    now: datetime,
+    format: str = "",  # noqa: A002 - the word users know
+    note: str = "",
+    made_by: str = "",
+    source: dict[str, Any] | None = None,
+) -> Version:
+    """The next version of a dataset: a draft that waits for its bytes.
+
+    With `source` it is born importing, and the worker fetches them.
+    """
+    dataset = dataset_of(project_id=project_id, dataset_id=dataset_id)
+    # Lock the dataset, so that two versions made at once get two numbers.
+    Dataset.objects.select_for_update().get(pk=dataset.pk)
+    if format and format not in set(Format):
+        raise Invalid(
+            f"There is no format {format!r}.",
+            Detail(field="format", rule=", ".join(Format), value=format, fix="leave it out"),
+        )
+    last = Version.objects.filter(dataset=dataset).aggregate(last=Max("number"))["last"] or 0
+    version = Version.objects.create(
+        project_id=project_id,
+        dataset=dataset,
+        number=last + 1,
+        format=format,
+        note=note,
+        made_by=made_by,
+        source=source or {},
+        phase=Phase.IMPORTING if source else Phase.DRAFT,
+        reason=waiting_for(source),
+        look_at=now if source else None,
+    )
+    born(version, now=now, reason=version.reason)
+    return version
+
+
+def waiting_for(source: dict[str, Any] | None) -> str:
+    if source is None:
+        return "waiting for an upload or an import"
+    named = source.get("url") or source.get("path") or source.get("of_label") or ""
+    return f"waiting for the worker to fetch rows: {source['kind']} {named}".strip()
+
+
+def publish(*, project_id: UUID, version_id: UUID, now: datetime) -> Version:
+    """Make a valid version immutable, so that it can be used; twice is once."""
+    version = version_of(project_id=project_id, version_id=version_id)
+    if version.phase == Phase.PUBLISHED:
+        return version
+    if version.phase != Phase.VALID:
+        fix = "see its faults and take the corrected file as a new version"
+        if version.phase != Phase.INVALID:
+            fix = version.reason or "wait until it is valid"
+        raise Conflict(
+            f"Only a valid version can be published; this one is {version.phase}.",
+            Detail(field="phase", rule="valid", value=version.phase, fix=fix),
+        )
+    reason = f"{version.rows} rows, sha256 {version.sha256}"
+    advance(version, Phase.PUBLISHED, now=now, reason=reason, published_at=now)
+    return version
+
+
+def delete_version(*, project_id: UUID, version_id: UUID) -> None:
+    """Remove a version and its objects; InUse names what still needs it."""
+    version = version_of(project_id=project_id, version_id=version_id)
+    with transaction.atomic():
+        _remove([version])
+
+
+def delete_dataset(*, project_id: UUID, dataset_id: UUID) -> None:
+    """Remove a dataset with all its versions; InUse names what still needs one of them."""
+    dataset = dataset_of(project_id=project_id, dataset_id=dataset_id)
+    with transaction.atomic():
+        _remove(list(Version.objects.filter(dataset=dataset).select_related("dataset")))
+        dataset.delete()
+
+
+def _remove(versions: list[Version]) -> None:
+    ids = [version.pk for version in versions]
+    Version.objects.select_for_update().filter(pk__in=ids).order_by("pk").first()
+    holds = Hold.objects.filter(version_id__in=ids).order_by("created_at", "pk")
+    holders = list(holds.values_list("version__number", "holder"))
+    if holders:
+        names = ", ".join(dict.fromkeys(holder for _, holder in holders))
+        raise InUse(
+            f"{versions[0].dataset.name} is in use by {names}.",
+            *(
+                Detail(
+                    field=f"version {number}",
+                    rule="not in use",
+                    value=holder,
+                    fix="wait until it has ended, or cancel it",
+                )
+                for number, holder in holders
+            ),
+        )
+    Version.objects.filter(pk__in=ids).delete()
+    for version in versions:
+        transaction.on_commit(lambda version=version: remove_objects(version))
+
+
+def remove_objects(version: Version) -> None:
+    """Bytes go after the rows are gone; should this be cut short, the sweep ends it."""
+    store = backends.objects()
+    if version.upload_id:
+        store.abort_upload(version.source_key, version.upload_id)
+    store.delete_prefix(folder_of(version))
+
+
+def folder_of(version: Version) -> str:
+    """Where all objects of a version lie."""
+    return f"datasets/{version.project_id}/{version.pk}/"

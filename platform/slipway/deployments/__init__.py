@@ -1,0 +1,1 @@
+"""Models that answer: deployments and the revisions behind them."""

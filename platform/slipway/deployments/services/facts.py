@@ -1,0 +1,79 @@
+"""What others may know of deployments: routes for the gateway, frozen facts, never rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from slipway.core.errors import NotFound
+from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A name that a project may call, and where it is answered now.
+
+    `state` is the deployment's phase. Without endpoints nothing answers, and `reason` says why:
+    `starting` and `unhealthy` come (back) by themselves, `stopped` and `failed` do not.
+    """
+
+    project_id: UUID
+    name: str
+    deployment_id: UUID
+    revision_id: UUID | None
+    version_id: UUID
+    #: `unix:/path.sock` or `http://host:port`.
+    endpoints: tuple[str, ...]
+    state: str
+    reason: str
+    created_at: datetime
+    #: Positions that the model attends to, prompt and answer together; 0 if unknown.
+    context_length: int
+    #: `completions`, `chat`, `system`, `tools`.
+    capabilities: tuple[str, ...]
+    #: `name@number` of the model version, and the model it was tuned from (or empty).
+    root: str
+    parent: str
+
+
+def routes() -> list[Route]:
+    """Every deployment that is not deleted or being deleted, in all projects; two queries."""
+    shown: dict[UUID, Revision] = {}
+    for revision in Revision.objects.filter(
+        phase__in=[RevisionPhase.SERVING, RevisionPhase.COMING]
+    ).order_by("number"):
+        # The one that serves, if there is one; else the one that comes.
+        kept = shown.get(revision.deployment_id)
+        if kept is None or kept.phase != RevisionPhase.SERVING:
+            shown[revision.deployment_id] = revision
+    rows = Deployment.objects.exclude(phase__in=[Phase.DELETING, Phase.DELETED])
+    return [_route(row, shown.get(row.pk)) for row in rows.order_by("created_at", "pk")]
+
+
+def _route(deployment: Deployment, revision: Revision | None) -> Route:
+    # No new requests for what is being stopped, though its replicas still answer for a moment.
+    up = revision is not None and deployment.phase != Phase.STOPPING
+    return Route(
+        project_id=deployment.project_id,
+        name=deployment.name,
+        deployment_id=deployment.pk,
+        revision_id=revision.pk if revision else None,
+        version_id=revision.version_id if revision else deployment.version_id,
+        endpoints=tuple(revision.endpoints) if up and revision else (),
+        state=deployment.phase,
+        reason=deployment.reason,
+        created_at=deployment.created_at,
+        context_length=revision.context_length if revision else 0,
+        capabilities=tuple(revision.capabilities) if revision else (),
+        root=revision.reference if revision else "",
+        parent=revision.parent if revision else "",
+    )
+
+
+def deployment_row(*, project_id: UUID, deployment_id: UUID) -> Deployment:
+    """The row, for this domain's own use; NotFound if there is none in the project."""
+    found = Deployment.objects.filter(pk=deployment_id, project_id=project_id).first()
+    if found is None or found.phase == Phase.DELETED:
+        raise NotFound("There is no such deployment in this project.")
+    return found

@@ -1,0 +1,1 @@
+"""Judging model versions on held-out rows, side by side."""

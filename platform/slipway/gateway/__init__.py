@@ -1,0 +1,1 @@
+"""The inference hot path: admit, relay, settle."""

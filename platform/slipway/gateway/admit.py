@@ -1,0 +1,304 @@
+"""Who may ask what: `admit()` before the model works, `settle()` after. No sockets, no Django."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from slipway.gateway import errors
+from slipway.gateway.errors import Refusal
+from slipway.gateway.facts import STARTING, Key, Route, Snapshot
+from slipway_contracts.usage import UsageLine
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    body_bytes: int = 8 * 1024 * 1024
+    #: Requests of one deployment in flight through one gateway process.
+    per_route: int = 512
+    #: Authorization headers remembered per snapshot.
+    seen: int = 10_000
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Ask(msgspec.Struct):
+    """The keys we read; all others are the engine's to judge."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    #: What the model is given: messages or prompt, unread.
+    given: msgspec.Raw = msgspec.Raw()
+
+
+class _Chat(_Ask):
+    given: msgspec.Raw = msgspec.field(name="messages", default=msgspec.Raw())
+
+
+class _Completion(_Ask):
+    given: msgspec.Raw = msgspec.field(name="prompt", default=msgspec.Raw())
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was let in: who, for which model, and the body the engine shall get."""
+
+    request_id: str
+    key: Key
+    route: Route
+    #: The path, here and at the engine.
+    endpoint: str
+    stream: bool
+    #: The client asked for the usage event; if not, it is taken out of the stream.
+    wants_usage: bool
+    body: bytes
+    #: Bytes of the prompt or messages as sent, to estimate from where nothing better is known.
+    prompt_bytes: int
+    #: Unix seconds.
+    at: float
+
+
+class Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    CHAT: msgspec.json.Decoder(_Chat),
+    COMPLETIONS: msgspec.json.Decoder(_Completion),
+}
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_options = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+_WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+#: A token is seldom shorter than this many bytes of JSON; for estimates only.
+_BYTES_PER_TOKEN = 4
+
+
+class Gate:
+    """Lets requests in and writes up what they used; counts what is in flight per deployment.
+
+    `digest` turns a secret into the text keys are stored under.
+    """
+
+    def __init__(self, *, digest: Callable[[str], str], limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._digest = digest
+        self._in_flight: dict[str, int] = {}
+
+    def authorize(self, header: bytes | None, snapshot: Snapshot, now: float) -> Key | Refusal:
+        """The key in an `Authorization` header; `now` in Unix seconds."""
+        if header is None:
+            return _unauthorized(
+                "No API key was given; send it as `Authorization: Bearer sk-slip-…`."
+            )
+        key = snapshot.seen.get(header) or self._look_up(header, snapshot)
+        if key is None or (key.expires_at is not None and key.expires_at <= now):
+            return _unauthorized(
+                "This API key is unknown, expired or revoked; make a new one under /api/v1/keys.",
+                again=True,
+            )
+        return key
+
+    def _look_up(self, header: bytes, snapshot: Snapshot) -> Key | None:
+        scheme, _, secret = header.partition(b" ")
+        if scheme.lower() != b"bearer" or len(secret) > 512:
+            return None
+        key = snapshot.keys.get(self._digest(secret.strip().decode("latin-1")))
+        # Only good keys are remembered: bad ones are without number.
+        if key is not None and len(snapshot.seen) < self.limits.seen:
+            snapshot.seen[header] = key
+        return key
+
+    def admit(
+        self,
+        *,
+        endpoint: str,
+        authorization: bytes | None,
+        body: bytes,
+        snapshot: Snapshot,
+        now: float,
+        request_id: str,
+    ) -> Ticket | Refusal:
+        """A ticket, which must be settled, or the refusal to answer with.
+
+        `endpoint` is CHAT or COMPLETIONS; `now` is in Unix seconds.
+        """
+        key = self.authorize(authorization, snapshot, now)
+        if isinstance(key, Refusal):
+            return key
+        ask = self._read(endpoint, body)
+        if isinstance(ask, Refusal):
+            return ask
+        route = snapshot.routes.get((key.project_id, ask.model))
+        if route is None:
+            return errors.model_not_found(ask.model)
+        if not route.answers:
+            return _not_answering(route)
+        in_flight = self._in_flight.get(route.deployment_id, 0)
+        if in_flight >= self.limits.per_route:
+            return errors.unavailable(
+                f"The model `{route.name}` has {self.limits.per_route} requests in flight, its "
+                "limit; ask again shortly or give the deployment more replicas.",
+                retry_after=1,
+                code="overloaded",
+            )
+        stream = bool(ask.stream)
+        wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
+        self._in_flight[route.deployment_id] = in_flight + 1
+        return Ticket(
+            request_id=request_id,
+            key=key,
+            route=route,
+            endpoint=endpoint,
+            stream=stream,
+            wants_usage=wants_usage,
+            body=_asking_for_usage(body) if stream and not wants_usage else body,
+            prompt_bytes=len(bytes(ask.given)),
+            at=now,
+        )
+
+    def settle(
+        self,
+        ticket: Ticket,
+        *,
+        served: Route,
+        status: int,
+        usage: Usage,
+        latency_ms: float,
+        first_byte_ms: float | None,
+    ) -> UsageLine:
+        """What to write in the ledger; frees the ticket's place. Call once per ticket.
+
+        `served` is the route that answered: the version may have been swapped meanwhile.
+        """
+        deployment_id = ticket.route.deployment_id
+        left = self._in_flight[deployment_id] - 1
+        if left:
+            self._in_flight[deployment_id] = left
+        else:
+            del self._in_flight[deployment_id]
+        return UsageLine(
+            request_id=ticket.request_id,
+            at=ticket.at,
+            project_id=ticket.key.project_id,
+            key_id=ticket.key.id,
+            deployment_id=served.deployment_id,
+            version_id=served.version_id,
+            model=ticket.route.name,
+            endpoint=ticket.endpoint,
+            status=status,
+            stream=ticket.stream,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            estimated=usage.estimated,
+            latency_ms=round(latency_ms, 2),
+            first_byte_ms=None if first_byte_ms is None else round(first_byte_ms, 2),
+        )
+
+    def in_flight(self, deployment_id: str) -> int:
+        return self._in_flight.get(deployment_id, 0)
+
+    def _read(self, endpoint: str, body: bytes) -> _Ask | Refusal:
+        if len(body) > self.limits.body_bytes:
+            return errors.too_large(self.limits.body_bytes)
+        try:
+            body.decode()
+            ask: _Ask = _decoders[endpoint].decode(body)
+        except UnicodeDecodeError as error:
+            return Refusal(
+                400, f"The body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}."
+            )
+        except RecursionError:
+            # The decoder goes about as deep as Python's recursion limit, and no deeper.
+            return Refusal(400, "The body nests arrays and objects too deep; flatten it.")
+        except msgspec.ValidationError as error:
+            return _misshapen(str(error))
+        except msgspec.DecodeError as error:
+            return Refusal(400, f"The body is not valid JSON: {error}. Send one JSON object.")
+        if not 0 < len(ask.model) <= 256:
+            return Refusal(
+                400,
+                f"model must have 1 to 256 characters, not {len(ask.model)}.",
+                param="model",
+            )
+        if ask.stream_options is not None and not ask.stream:
+            return Refusal(
+                400,
+                "stream_options is only allowed together with stream: true; leave it out.",
+                param="stream_options",
+            )
+        given = bytes(ask.given)
+        if endpoint == CHAT and not given.startswith(b"["):
+            return Refusal(
+                400,
+                'messages must be a list such as [{"role": "user", "content": "…"}].',
+                param="messages",
+            )
+        if endpoint == COMPLETIONS and not given:
+            return Refusal(400, "prompt is missing; give a string.", param="prompt")
+        return ask
+
+
+def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage:
+    """What a request used that ended before the engine said so.
+
+    `events` is how many stream events the client was sent: about one token each.
+    """
+    if prompt_tokens is None:
+        prompt_tokens = -(-ticket.prompt_bytes // _BYTES_PER_TOKEN) if events else 0
+    return Usage(prompt_tokens, events, estimated=True)
+
+
+def _unauthorized(message: str, *, again: bool = False) -> Refusal:
+    return Refusal(401, message, code="invalid_api_key", again=again)
+
+
+def _not_answering(route: Route) -> Refusal:
+    if route.state == STARTING:
+        return errors.unavailable(
+            f"The model `{route.name}` is starting: {route.reason or 'it is being loaded'}. "
+            "Ask again in a few seconds.",
+            retry_after=3,
+            code="model_starting",
+        )
+    return errors.unavailable(
+        f"The model `{route.name}` is {route.state}"
+        f"{': ' + route.reason if route.reason else ''}. Start its deployment first.",
+        code="model_not_running",
+    )
+
+
+def _misshapen(complaint: str) -> Refusal:
+    """msgspec says `Expected `str`, got `int` - at `$.model``; the path becomes `param`."""
+    place = _PLACE.search(complaint)
+    param = place[1] if place else None
+    if missing := re.search(r"required field `(\w+)`", complaint):
+        param = missing[1]
+        return Refusal(400, f"{param} is missing; give it.", param=param)
+    rule = _PLACE.sub("", complaint)
+    return Refusal(400, f"{param or 'The body'}: {rule}.", param=param)
+
+
+def _asking_for_usage(body: bytes) -> bytes:
+    """The same request with `stream_options.include_usage` on."""
+    fields = _fields.decode(body)
+    given = fields.get("stream_options")
+    if given is None or bytes(given) == b"null":
+        fields["stream_options"] = _WITH_USAGE
+    else:
+        options = _options.decode(given)
+        options["include_usage"] = msgspec.Raw(b"true")
+        fields["stream_options"] = msgspec.Raw(_encode(options))
+    return _encode(fields)

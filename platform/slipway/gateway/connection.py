@@ -1,0 +1,218 @@
+"""One HTTP/1.1 connection to an engine: strict about framing, one exchange at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+#: Bytes of an answer that may wait here before reading stops.
+BUFFER_BYTES = 32 * 1024
+#: Bytes taken from the socket at a time, so that at most 64 KiB ever wait.
+READ_BYTES = 32 * 1024
+HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
+#: An answer that is read in one piece may be this large.
+WHOLE_BYTES = 32 * 1024 * 1024
+
+
+class UpstreamError(Exception):
+    """The engine's side of an exchange went wrong."""
+
+
+class Closed(UpstreamError):
+    """The connection closed before the answer was whole."""
+
+
+class BadFraming(UpstreamError):
+    """What came is not one well-framed HTTP/1.1 answer."""
+
+
+class TimedOut(UpstreamError):
+    """Nothing came for too long."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """An exchange with one replica, over and over.
+
+    An exchange is `start()`, then `status` once the head is there, `take()` as often as wanted,
+    and `complete` or `failure` at the end.
+    """
+
+    def __init__(self, inbox: memoryview, now: Callable[[], float]) -> None:
+        #: Shared by all connections of the loop: it is filled and emptied in one step.
+        self._inbox = inbox
+        self._now = now
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        #: Has carried an exchange before this one.
+        self.reused = False
+        self.busy = False
+        self._used = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self._header_bytes = 0
+        self._begun = False
+        #: The head of the answer is there.
+        self.answered = False
+        #: So is a part of its body.
+        self.heard = False
+        self.complete = False
+        self.reusable = False
+        self.failure: UpstreamError | None = None
+        self._pieces: list[bytes] = []
+        self.buffered = 0
+        self.paused = False
+        self._whole = False
+        self._request_id = b""
+        self.started_at = self.heard_at = self._now()
+
+    # What the pool and the server call
+
+    def start(self, request: bytes, *, request_id: bytes, whole: bool) -> None:
+        """Send a request; `whole` reads the answer to its end before anyone takes of it.
+
+        An engine that names a request in its answer (`x-request-id`) must name this one: a late
+        second answer to the one before would otherwise pass for the answer to this.
+        """
+        self._reset()
+        self._request_id = request_id
+        self.reused, self._used = self._used, True
+        self._whole, self.busy = whole, True
+        if self._transport is None:
+            self.failure = Closed("it hung up")
+        else:
+            self._transport.write(request)
+
+    def take(self) -> bytes:
+        """The bytes of the body that wait here."""
+        if not self._pieces:
+            return b""
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self.buffered = 0
+        if self.paused and self.open:
+            self.paused = False
+            self.heard_at = self._now()
+            self._transport.resume_reading()  # type: ignore[union-attr]  # it is open
+        return data
+
+    async def wait(self) -> None:
+        """Until bytes wait, the answer is complete, or the exchange failed."""
+        while not (self._pieces or self.complete or self.failure):
+            await self._changed()
+
+    async def wait_until_complete(self) -> None:
+        while not (self.complete or self.failure):
+            await self._changed()
+
+    async def _changed(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def fail(self, failure: UpstreamError) -> None:
+        """End the exchange and the connection; the engine sees it close and stops working."""
+        if not self.complete and self.failure is None:
+            self.failure = failure
+        self.close()
+        self._wake()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # What the transport calls
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self.busy or self.complete:
+            # Whatever comes unasked would be taken for the answer to the next request.
+            self.reusable = False
+            self.close()
+            return
+        self.heard_at = self._now()
+        try:
+            self._parser.feed_data(self._inbox[:nbytes])
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error.__context__, BadFraming) else error
+            # An answer that is whole stays whole; what follows it only spoils the connection.
+            self.reusable = False
+            self.fail(BadFraming(str(cause) or type(cause).__name__))
+            return
+        except httptools.HttpParserUpgrade:
+            self.fail(BadFraming("an upgrade nobody asked for"))
+            return
+        if self.buffered > BUFFER_BYTES and not self._whole and not self.complete and self.open:
+            self.paused = True
+            self._transport.pause_reading()  # type: ignore[union-attr]  # it is open
+        self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self.reusable = False
+        if not self.complete and self.failure is None:
+            self.failure = Closed(str(error) if error else "it hung up")
+        self._wake()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        if self._begun:
+            raise BadFraming("a second answer to one request")
+        self._begun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEADER_BYTES or len(self.headers) >= HEADER_COUNT:
+            raise BadFraming("headers without end")
+        # Trailers come here too; nothing in them is to be believed.
+        if not self.answered:
+            self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        self.answered = True
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            raise BadFraming(f"status {self.status}, which nobody asked for")
+        if self._parser.get_http_version() != "1.1":
+            raise BadFraming(f"HTTP/{self._parser.get_http_version()}")
+        if self.headers.get(b"x-request-id", self._request_id) != self._request_id:
+            raise BadFraming("the answer to another request")
+        if b"content-length" not in self.headers and b"transfer-encoding" not in self.headers:
+            raise BadFraming("neither content-length nor chunked: a cut could not be told")
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self.buffered += len(body)
+        self.heard = True
+        if self._whole and self.buffered > WHOLE_BYTES:
+            raise BadFraming(f"the answer is larger than {WHOLE_BYTES} bytes")
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+        # Only here does the parser still know.
+        self.reusable = self._parser.should_keep_alive()

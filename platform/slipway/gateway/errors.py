@@ -1,0 +1,112 @@
+"""Refusals in the OpenAI shape: all four keys always there, whatever went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is no completion. `again` says that fresher facts might change it."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    param: str | None = None
+    code: str | None = None
+    #: Seconds after which it is worth asking again.
+    retry_after: int | None = None
+    allow: str | None = None
+    again: bool = field(default=False, compare=False)
+
+    def body(self) -> bytes:
+        return msgspec.json.encode({"error": self.as_dict()})
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Those this refusal needs; its length is the server's business."""
+        headers = [(b"content-type", b"application/json")]
+        if self.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % self.retry_after))
+        elif self.status == 503:
+            headers.append((b"x-should-retry", b"false"))
+        if self.allow is not None:
+            headers.append((b"allow", self.allow.encode()))
+        if self.status == 401:
+            headers.append((b"www-authenticate", b'Bearer realm="slipway"'))
+        return headers
+
+    def event(self) -> bytes:
+        """The same as a server-sent event, for a stream that has begun."""
+        return b"data: " + self.body() + b"\n\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+
+
+def unknown_url(method: str, path: str) -> Refusal:
+    return Refusal(
+        404,
+        f"Unknown request URL: {method} {path[:200]}. Served here: GET /v1/models, "
+        "POST /v1/chat/completions, POST /v1/completions.",
+        code="unknown_url",
+    )
+
+
+def not_allowed(method: str, path: str, allow: str) -> Refusal:
+    return Refusal(
+        405,
+        f"{method} is not allowed on {path[:200]}; use {allow}.",
+        code="method_not_allowed",
+        allow=allow,
+    )
+
+
+def too_large(limit_bytes: int) -> Refusal:
+    return Refusal(
+        413,
+        f"The body is larger than {limit_bytes} bytes; send fewer or shorter messages.",
+        code="request_too_large",
+    )
+
+
+def model_not_found(name: str) -> Refusal:
+    return Refusal(
+        404,
+        f"The model `{name[:200]}` does not exist or you do not have access to it. "
+        "GET /v1/models lists the ones you may call.",
+        param="model",
+        code="model_not_found",
+        again=True,
+    )
+
+
+def unavailable(
+    message: str, *, retry_after: int | None = None, code: str = "model_unavailable"
+) -> Refusal:
+    """503; without `retry_after` asking again is no use, and clients are told so."""
+    return Refusal(503, message, type="server_error", code=code, retry_after=retry_after)
+
+
+def bad_answer(message: str) -> Refusal:
+    return Refusal(502, message, type="server_error", code="bad_upstream_answer")
+
+
+def timed_out(message: str) -> Refusal:
+    return Refusal(504, message, type="server_error", code="timeout")
+
+
+def internal() -> Refusal:
+    return Refusal(
+        500,
+        "Something broke on our side; it was logged under the request id.",
+        type="server_error",
+        code="internal",
+    )

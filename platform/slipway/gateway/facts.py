@@ -1,0 +1,64 @@
+"""What the gateway knows of the world: keys and routes, as one immutable picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A live API key. `expires_at` is in Unix seconds."""
+
+    id: str
+    project_id: str
+    expires_at: float | None = None
+
+
+#: Never served yet: the client is told at once, for loading takes longer than it would wait.
+STARTING = "starting"
+#: States in which a model without a replica will have one again by itself, in seconds.
+COMES_BACK = frozenset({"live", "updating", "unhealthy"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A model that a project may call, and where its replicas listen.
+
+    An endpoint is `unix:/path/of.sock` or `http://host:port`. Where there is none, `state` says
+    what will become of it and `reason` why.
+    """
+
+    project_id: str
+    name: str
+    deployment_id: str
+    version_id: str
+    endpoints: tuple[str, ...]
+    state: str
+    reason: str = ""
+    #: Unix seconds.
+    created_at: int = 0
+    #: `model@version`, and the model it was tuned from; empty where there is none.
+    root: str = ""
+    parent: str = ""
+    #: Tokens of prompt and answer together; 0 if unknown.
+    context_length: int = 0
+
+    @property
+    def answers(self) -> bool:
+        """A request may be let in: a replica is there, or will be again in a moment."""
+        return bool(self.endpoints) or self.state in COMES_BACK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All keys by digest and all routes by (project id, name), as they were at one moment."""
+
+    keys: dict[str, Key] = field(default_factory=dict)
+    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
+    #: Authorization headers seen under this snapshot, so that a key is hashed once per snapshot.
+    seen: dict[bytes, Key] = field(default_factory=dict)
+
+    def routes_of(self, project_id: str) -> list[Route]:
+        """The project's routes, by name."""
+        own = (route for (owner, _), route in self.routes.items() if owner == project_id)
+        return sorted(own, key=lambda route: route.name)

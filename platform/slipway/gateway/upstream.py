@@ -1,0 +1,241 @@
+"""The way to the engines: pooled connections, the least busy replica, retries that lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from slipway.gateway.connection import READ_BYTES, Closed, Connection, TimedOut, UpstreamError
+from slipway.gateway.facts import Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds."""
+
+    connect: float = 5.0
+    #: From the request to the first byte of the answer's body.
+    first_byte: float = 300.0
+    #: Between two reads after that.
+    idle: float = 60.0
+    #: From the request's arrival to its end, whatever happens.
+    total: float = 600.0
+    #: A request waits this long for a replica to come back.
+    hold: float = 20.0
+    #: An unused connection is closed after this.
+    keep: float = 60.0
+    #: How often all of these are looked at.
+    tick: float = 1.0
+
+
+IDLE_PER_ENDPOINT = 256
+#: A request whose engine died under it goes to another, but only so often: it may be the killer.
+DEATHS = 2
+_RETRY_PAUSE = 0.05
+
+
+class NoReplica(UpstreamError):
+    """No replica took the request in the time it could be held."""
+
+
+class _Stale(UpstreamError):
+    """A connection was closed while it lay idle, which says nothing about the replica."""
+
+
+class _Endpoint:
+    """One replica: its idle connections, most lately used last, and how many are at work."""
+
+    __slots__ = ("address", "busy", "idle")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.idle: deque[Connection] = deque()
+        self.busy = 0
+
+
+class Upstreams:
+    """The pool of one event loop."""
+
+    def __init__(self, timeouts: Timeouts | None = None) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self._loop = asyncio.get_running_loop()
+        self._inbox = memoryview(bytearray(READ_BYTES))
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._home: dict[Connection, _Endpoint] = {}
+        self._timer = self._loop.call_later(self.timeouts.tick, self._tick)
+
+    async def open(
+        self,
+        *,
+        request: bytes,
+        request_id: bytes,
+        whole: bool,
+        find: Callable[[], Route],
+        refresh: Callable[[], Awaitable[None]],
+    ) -> tuple[Connection, Route]:
+        """A connection whose answer has begun (`whole`: is complete), and the route it is of.
+
+        Give it back by `release`. `find` gives the route as it is now (or raises NoReplica),
+        `refresh` makes "now" newer. As long as the client has not been sent a byte, a replica
+        that refuses, hangs up or dies is replaced by another, for up to `timeouts.hold` seconds.
+        Raises UpstreamError.
+        """
+        give_up_at = self._loop.time() + self.timeouts.hold
+        failed: set[str] = set()
+        deaths = 0
+        while True:
+            route = find()
+            endpoint = self._least_busy(route.endpoints, failed)
+            if endpoint is None:
+                if not route.answers or self._loop.time() >= give_up_at:
+                    raise NoReplica(_why(route))
+                await asyncio.sleep(_RETRY_PAUSE)
+                await refresh()
+                failed.clear()
+                continue
+            try:
+                connection = await self._ask(endpoint, request, request_id, whole=whole)
+            except OSError:
+                failed.add(endpoint.address)
+            except _Stale:
+                continue
+            except Closed:
+                deaths += 1
+                failed.add(endpoint.address)
+                if deaths >= DEATHS:
+                    raise
+            else:
+                others = set(route.endpoints) - failed - {endpoint.address}
+                if connection.status != 503 or not others:
+                    return connection, route
+                # Full or on its way out: another may have room.
+                self.release(connection)
+                failed.add(endpoint.address)
+
+    async def _ask(
+        self, endpoint: _Endpoint, request: bytes, request_id: bytes, *, whole: bool
+    ) -> Connection:
+        endpoint.busy += 1
+        try:
+            connection = await self._connection(endpoint)
+        except BaseException:
+            endpoint.busy -= 1
+            raise
+        self._home[connection] = endpoint
+        try:
+            connection.start(request, request_id=request_id, whole=whole)
+            await self._begun(connection, whole=whole)
+        except Closed as error:
+            self.release(connection)
+            if connection.reused and not connection.answered:
+                raise _Stale(str(error)) from error
+            raise
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    async def _begun(self, connection: Connection, *, whole: bool) -> None:
+        if whole:
+            await connection.wait_until_complete()
+        else:
+            await connection.wait()
+        if connection.failure is not None:
+            raise connection.failure
+
+    def _least_busy(self, addresses: tuple[str, ...], failed: set[str]) -> _Endpoint | None:
+        best: _Endpoint | None = None
+        for address in addresses:
+            if address in failed:
+                continue
+            endpoint = self._endpoints.get(address)
+            if endpoint is None:
+                endpoint = self._endpoints[address] = _Endpoint(address)
+            if best is None or endpoint.busy < best.busy:
+                best = endpoint
+        return best
+
+    async def _connection(self, endpoint: _Endpoint) -> Connection:
+        while endpoint.idle:
+            connection = endpoint.idle.pop()
+            if connection.open:
+                return connection
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                return await self._connect(endpoint.address)
+        except TimeoutError as error:
+            raise ConnectionRefusedError(f"{endpoint.address} did not accept in time") from error
+
+    async def _connect(self, address: str) -> Connection:
+        def make() -> Connection:
+            return Connection(self._inbox, self._loop.time)
+
+        if address.startswith("unix:"):
+            _, connection = await self._loop.create_unix_connection(make, address[5:])
+            return connection
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        _, connection = await self._loop.create_connection(make, host, parts.port or 80)
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Done with it: kept if its answer was whole and well-framed, else closed.
+
+        Closing is how an engine learns that nobody wants the rest. May be called twice.
+        """
+        endpoint = self._home.pop(connection, None)
+        if endpoint is None:
+            return
+        endpoint.busy -= 1
+        connection.busy = False
+        keep = connection.complete and connection.reusable and connection.open
+        if keep and len(endpoint.idle) < IDLE_PER_ENDPOINT:
+            endpoint.idle.append(connection)
+        else:
+            connection.close()
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._home):
+            if late := self._late(connection, now):
+                connection.fail(TimedOut(late))
+        for address, endpoint in list(self._endpoints.items()):
+            while endpoint.idle and (
+                not endpoint.idle[0].open or endpoint.idle[0].heard_at + self.timeouts.keep < now
+            ):
+                endpoint.idle.popleft().close()
+            if not endpoint.busy and not endpoint.idle:
+                del self._endpoints[address]
+        self._timer = self._loop.call_later(self.timeouts.tick, self._tick)
+
+    def _late(self, connection: Connection, now: float) -> str:
+        if connection.complete or connection.failure:
+            return ""
+        if not connection.heard:
+            if now - connection.started_at > self.timeouts.first_byte:
+                return f"no answer within {self.timeouts.first_byte:g} s"
+        # While we do not read, silence is our own doing.
+        elif not connection.paused and now - connection.heard_at > self.timeouts.idle:
+            return f"the answer stopped for {self.timeouts.idle:g} s"
+        return ""
+
+    async def close(self) -> None:
+        self._timer.cancel()
+        for endpoint in self._endpoints.values():
+            for connection in endpoint.idle:
+                connection.close()
+        for connection in list(self._home):
+            connection.fail(Closed("the gateway is stopping"))
+        # Transports close in the loop's next turn.
+        await asyncio.sleep(0)
+
+
+def _why(route: Route) -> str:
+    if route.reason:
+        return route.reason
+    if not route.endpoints:
+        return f"no replica is ready (it is {route.state})"
+    return f"no replica answers (it is {route.state})"

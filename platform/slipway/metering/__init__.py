@@ -1,0 +1,1 @@
+"""What was used: an append-only ledger, each use recorded exactly once."""

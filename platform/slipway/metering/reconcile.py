@@ -1,0 +1,16 @@
+"""Nothing here has a life of its own; what the gateways spooled is taken in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from slipway.core.models import Tracked
+from slipway.core.reconcile import Step
+from slipway.metering import services
+
+WATCHED: list[tuple[type[Tracked], Step]] = []
+
+
+def sweep(now: datetime) -> None:
+    services.ingest_spool(now=now)
+    services.forget_finished(now=now)

@@ -1,0 +1,211 @@
+"""Take in what the gateways spooled, exactly once; add up what was used."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDay, TruncHour
+
+from slipway.core.errors import NotFound
+from slipway.metering.models import SpoolFile, UsageRecord
+from slipway.tenancy import services as tenancy
+from slipway_contracts.usage import UsageLine
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of a spool file taken in per transaction.
+PIECE_BYTES = 1024 * 1024
+#: How long we remember a file that is gone.
+_FORGET_AFTER = timedelta(days=1)
+
+BUCKETS = {"hour": TruncHour, "day": TruncDay}
+#: What totals may be grouped by.
+GROUPS = ("model", "key_id", "deployment_id", "version_id", "endpoint", "status")
+
+#: More than this is no count but a fault, and would not fit the column.
+_TOO_MANY_TOKENS = 2**31
+
+_lines = msgspec.json.Decoder(UsageLine)
+
+
+class _LostRace(Exception):
+    """Another worker takes in the same file; its work is as good as ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """What a group of requests used from `start` on, for one bucket."""
+
+    start: datetime
+    group: dict[str, Any]
+    requests: int
+    #: Requests that ended in a status of 400 or above.
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def ingest_spool(*, now: datetime, directory: Path | None = None) -> int:
+    """Take in all spooled records; returns how many were new. Safe to run twice at once.
+
+    A record is known by its request id and a file by how far it was read, both stored in one
+    transaction; a file whose writer is gone is deleted once it is read to its end.
+    """
+    directory = directory or settings.USAGE_SPOOL
+    added = 0
+    for path in sorted(directory.glob("*.jsonl")):
+        try:
+            added += _take_in(path, now)
+        except _LostRace:
+            logger.info("another worker takes in %s", path.name)
+        except FileNotFoundError:
+            logger.info("another worker finished %s", path.name)
+    return added
+
+
+def forget_finished(*, now: datetime, directory: Path | None = None) -> None:
+    """Drop what we know of spool files that have been gone for a day."""
+    directory = directory or settings.USAGE_SPOOL
+    for row in SpoolFile.objects.filter(seen_at__lt=now - _FORGET_AFTER).order_by("pk"):
+        if not (directory / row.name).exists():
+            row.delete()
+
+
+def _take_in(path: Path, now: datetime) -> int:
+    row, _ = SpoolFile.objects.get_or_create(name=path.name, defaults={"seen_at": now})
+    added, offset = 0, row.offset_bytes
+    with path.open("rb") as file:
+        finished = _writer_is_gone(file.fileno())
+        while True:
+            file.seek(offset)
+            piece = file.read(PIECE_BYTES)
+            whole = piece[: piece.rfind(b"\n") + 1]
+            if not whole:
+                break
+            added += _store(path, offset, whole, now)
+            offset += len(whole)
+        if finished:
+            if piece:
+                _reject(path, offset, piece, "the line has no end: its writer was cut off")
+            path.unlink()
+            row.delete()
+    return added
+
+
+def _writer_is_gone(handle: int) -> bool:
+    # The gateway locks the file it writes; the lock goes with the process, however it ended.
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
+    records = []
+    for line in data.splitlines():
+        try:
+            records.append(_record(_lines.decode(line)))
+        except (msgspec.DecodeError, ValueError, OverflowError) as error:
+            _reject(path, offset, line, str(error))
+    ids = [record.request_id for record in records]
+    with transaction.atomic():
+        here = SpoolFile.objects.filter(name=path.name, offset_bytes=offset)
+        if not here.update(offset_bytes=offset + len(data), seen_at=now):
+            raise _LostRace(path.name)
+        known = UsageRecord.objects.filter(request_id__in=ids).count()
+        UsageRecord.objects.bulk_create(records, ignore_conflicts=True, batch_size=500)
+        tenancy.note_key_use(key_ids={record.key_id for record in records}, now=now)
+    return len(set(ids)) - known
+
+
+def _record(line: UsageLine) -> UsageRecord:
+    if min(line.prompt_tokens, line.completion_tokens, line.status) < 0:
+        raise ValueError("a count below 0")
+    if max(line.prompt_tokens, line.completion_tokens) >= _TOO_MANY_TOKENS or line.status > 999:
+        raise ValueError("a count that no request can have")
+    if max(len(line.request_id), len(line.endpoint)) > 64 or len(line.model) > 256:
+        raise ValueError("a text that is too long")
+    return UsageRecord(
+        created_at=datetime.fromtimestamp(line.at, tz=UTC),
+        request_id=line.request_id,
+        project_id=UUID(line.project_id),
+        key_id=UUID(line.key_id),
+        deployment_id=UUID(line.deployment_id),
+        version_id=UUID(line.version_id),
+        model=line.model,
+        endpoint=line.endpoint,
+        status=line.status,
+        stream=line.stream,
+        prompt_tokens=line.prompt_tokens,
+        completion_tokens=line.completion_tokens,
+        estimated=line.estimated,
+        latency_ms=line.latency_ms,
+        first_byte_ms=line.first_byte_ms,
+    )
+
+
+def _reject(path: Path, offset: int, line: bytes, why: str) -> None:
+    """Keep a line that cannot be a record beside the spool: it must not stop its neighbours."""
+    logger.error("spool file %s, at or after byte %d: %s", path.name, offset, why)
+    with path.with_suffix(".rejected").open("ab") as file:
+        file.write(line + b"\n")
+
+
+def records_of(*, project_id: UUID, **filters: Any) -> Any:
+    """The project's records as a query; `since`, `until` and any field in GROUPS narrow it."""
+    query = UsageRecord.objects.filter(project_id=project_id)
+    if (since := filters.pop("since", None)) is not None:
+        query = query.filter(created_at__gte=since)
+    if (until := filters.pop("until", None)) is not None:
+        query = query.filter(created_at__lt=until)
+    return query.filter(**filters)
+
+
+def totals(*, records: Any, bucket: str, group_by: Iterable[str]) -> list[Total]:
+    """Sums per bucket (a key of BUCKETS, in UTC) and group, oldest first."""
+    names = list(group_by)
+    rows = (
+        records.annotate(start=BUCKETS[bucket]("created_at", tzinfo=UTC))
+        .values("start", *names)
+        .annotate(
+            requests=Count("id"),
+            failed=Count("id", filter=Q(status__gte=400)),
+            prompt=Sum("prompt_tokens"),
+            completion=Sum("completion_tokens"),
+        )
+        .order_by("start", *names)
+    )
+    return [
+        Total(
+            start=row["start"],
+            group={name: row[name] for name in names},
+            requests=row["requests"],
+            failed=row["failed"],
+            prompt_tokens=row["prompt"],
+            completion_tokens=row["completion"],
+        )
+        for row in rows
+    ]
+
+
+def record_of(*, project_id: UUID, request_id: str) -> UsageRecord:
+    """The record of one request; NotFound if the project has none of that id."""
+    record = UsageRecord.objects.filter(project_id=project_id, request_id=request_id).first()
+    if record is None:
+        raise NotFound(
+            f"No request {request_id[:64]!r} is recorded in this project; records arrive a second "
+            "or two after the answer, and only for requests that were let in."
+        )
+    return record

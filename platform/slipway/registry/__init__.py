@@ -1,0 +1,1 @@
+"""The models kept: versions, their files and hashes, and where each came from."""

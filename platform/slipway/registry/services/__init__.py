@@ -1,0 +1,39 @@
+"""What the registry does for others: import, register, resolve, hold, export, delete."""
+
+from __future__ import annotations
+
+from slipway.registry.services.facts import (
+    VersionFact,
+    fact_of,
+    ready_version,
+    resolve,
+    version,
+)
+from slipway.registry.services.keeping import (
+    delete_version,
+    drop_alias,
+    hold,
+    import_directory,
+    import_upload,
+    import_uri,
+    register_result,
+    release,
+    set_alias,
+)
+
+__all__ = [
+    "VersionFact",
+    "delete_version",
+    "drop_alias",
+    "fact_of",
+    "hold",
+    "import_directory",
+    "import_upload",
+    "import_uri",
+    "ready_version",
+    "register_result",
+    "release",
+    "resolve",
+    "set_alias",
+    "version",
+]

@@ -1,0 +1,1 @@
+"""Runs: workloads carried to their end over any number of attempts."""

@@ -1,0 +1,199 @@
+"""Settings: everything that differs between installations comes from the environment.
+
+With nothing set, all runs embedded below SLIPWAY_HOME: SQLite, a folder of objects, a folder as
+broker, MLflow on SQLite, Ray on this machine. The same names with URLs put it on PostgreSQL,
+Redis, an S3 endpoint and an MLflow server.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+HOME = Path(os.environ.get("SLIPWAY_HOME", ".slipway")).resolve()
+RUN_DIR = HOME / "run"
+PORT = int(os.environ.get("PORT", "8000"))
+PUBLIC_URL = os.environ.get("SLIPWAY_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+
+
+def _secret_key() -> str:
+    """From the environment, or made once and kept beside the data (mode 600)."""
+    if given := os.environ.get("SLIPWAY_SECRET_KEY"):
+        return given
+    path = HOME / "secret-key"
+    if not path.exists():
+        HOME.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            # Literally: a home may hold `#`, `?` or `%`.
+            "NAME": url.removeprefix("sqlite://"),
+            "OPTIONS": {
+                "timeout": 30,
+                # A reader that turns writer half-way cannot wait for its lock; take it at BEGIN.
+                "transaction_mode": "IMMEDIATE",
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+                ),
+            },
+        }
+    if parts.scheme in {"postgres", "postgresql"}:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {"connect_timeout": 5},
+        }
+    raise ValueError(
+        f"SLIPWAY_DATABASE_URL starts with {parts.scheme!r}; use sqlite:///path or postgres://…"
+    )
+
+
+SECRET_KEY = _secret_key()
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("SLIPWAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "slipway.core",
+    "slipway.tenancy",
+    "slipway.metering",
+    "slipway.datasets",
+    "slipway.registry",
+    "slipway.training",
+    "slipway.evaluation",
+    "slipway.deployments",
+]
+MIDDLEWARE = [
+    "slipway.core.http.RequestIds",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "slipway.urls"
+ASGI_APPLICATION = "slipway.asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+WHITENOISE_USE_FINDERS = True
+STATIC_URL = "/static/"
+
+DATABASES = {
+    "default": _database(
+        os.environ.get("SLIPWAY_DATABASE_URL", f"sqlite://{HOME / 'slipway.sqlite3'}")
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenancy.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+# Bodies of this API are JSON documents; bytes travel by signed address.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "slipway.tenancy.authentication.KeyAuthentication",
+        "slipway.tenancy.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "slipway.core.http.Keyset",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "slipway.core.http.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Slipway",
+    "DESCRIPTION": "Train, host and manage large language models.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "DatasetVersionPhase": "slipway.datasets.models.Phase",
+        "DatasetErrandPhase": "slipway.datasets.models.ErrandPhase",
+        "RunPhase": "slipway.runs.record.Phase",
+        "DeploymentPhase": "slipway.deployments.models.Phase",
+        "RevisionPhase": "slipway.deployments.models.RevisionPhase",
+        "ModelVersionPhase": "slipway.registry.models.VersionPhase",
+        "ModelExportPhase": "slipway.registry.models.ExportPhase",
+    },
+}
+
+OBJECTS_URL = os.environ.get("SLIPWAY_OBJECTS_URL", f"file://{HOME / 'objects'}")
+OBJECTS = {
+    "file": "slipway.backends.objects.folder.Folder",
+    "s3": "slipway.backends.objects.s3.S3",
+}[urlsplit(OBJECTS_URL).scheme]
+
+COMPUTE = {
+    "local": "slipway.backends.compute.local.Local",
+    "kubernetes": "slipway.backends.compute.kubernetes.Kubernetes",
+}[os.environ.get("SLIPWAY_COMPUTE", "local")]
+NODE_SOCKET = RUN_DIR / "node.sock"
+
+MLFLOW_URI = os.environ.get("SLIPWAY_MLFLOW_URI", f"sqlite:///{HOME / 'mlflow.sqlite3'}")
+TRACKING = "slipway.backends.tracking.mlflow.MLflow"
+
+BROKER_URL = os.environ.get("SLIPWAY_BROKER_URL", "folder://localhost/")
+BROKER_DIR = RUN_DIR / "broker"
+USAGE_SPOOL = HOME / "spool"
+
+#: What training on a million tokens costs, and the currency that prices are shown in.
+TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))
+CURRENCY = os.environ.get("SLIPWAY_CURRENCY", "CNY")
+
+#: Hosts that a dataset may be fetched from by URL; none unless named.
+IMPORT_HOSTS = [h for h in os.environ.get("SLIPWAY_IMPORT_HOSTS", "").split(",") if h]
+#: Directories on this machine that a dataset or model may be imported from by path.
+IMPORT_PATHS = [
+    Path(p).resolve() for p in os.environ.get("SLIPWAY_IMPORT_PATHS", "").split(":") if p
+]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("SLIPWAY_LOG_LEVEL", "INFO")},
+}

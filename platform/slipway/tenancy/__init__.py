@@ -1,0 +1,1 @@
+"""Who uses the platform: organisations, projects, people and their keys."""

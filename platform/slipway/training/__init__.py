@@ -1,0 +1,1 @@
+"""Fine-tune jobs: asked for, estimated, queued, run, harvested."""

@@ -1,0 +1,128 @@
+"""What may be set, what a job would need, and the jobs of a project."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from slipway.core.errors import Detail, Invalid
+from slipway.runs import http
+from slipway.runs.record import Phase
+from slipway.tenancy.permissions import MayChange
+from slipway.training import services
+from slipway.training.api.shapes import JobIn, JobOut, MethodsOut, PlanOut, job_out
+from slipway_contracts import hyperparameters
+
+KEY_HEADER = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Asking again with the same key returns the job that the first request made.",
+)
+
+
+def _ask(request: Request) -> services.Ask:
+    given = JobIn(data=request.data)
+    given.is_valid(raise_exception=True)
+    fields = dict(given.validated_data)
+    return services.Ask(
+        base_version_id=fields.pop("base"),
+        dataset_version_id=fields.pop("dataset"),
+        held_out_version_id=fields.pop("held_out"),
+        result_name=fields.pop("model"),
+        **fields,
+    )
+
+
+class MethodsView(GenericAPIView[Any]):
+    """What may be set, per method and scale; bounded by a model where `base` names one."""
+
+    serializer_class = MethodsOut
+    pagination_class = None
+
+    @extend_schema(parameters=[OpenApiParameter("base", OpenApiTypes.UUID)], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        base = _uuid(request, "base")
+        found = [
+            {
+                "method": method,
+                "scale": scale,
+                "hyperparameters": [
+                    dataclasses.asdict(parameter)
+                    for parameter in services.schema(
+                        project_id=request.user.project_id,
+                        method=method,
+                        scale=scale,
+                        base_version_id=base,
+                    )
+                ],
+            }
+            for method in hyperparameters.METHODS
+            for scale in hyperparameters.SCALES
+        ]
+        return Response(MethodsOut({"data": found}).data)
+
+
+def _uuid(request: Request, name: str) -> UUID | None:
+    raw = request.query_params.get(name)
+    try:
+        return UUID(raw) if raw else None
+    except ValueError as error:
+        raise Invalid(
+            f"{name} is not a UUID.", Detail(field=name, rule="a UUID", value=raw)
+        ) from error
+
+
+class EstimateView(GenericAPIView[Any]):
+    """Dry run: every check that creating makes, and what the job would need; creates nothing."""
+
+    serializer_class = JobIn
+
+    @extend_schema(request=JobIn, responses=PlanOut)
+    def post(self, request: Request) -> Response:
+        plan = services.plan(
+            project_id=request.user.project_id, ask=_ask(request), now=timezone.now()
+        )
+        shown = {
+            "hyperparameters": plan.resolved.values,
+            "why": plan.resolved.why,
+            "estimate": dataclasses.asdict(plan.estimate),
+        }
+        return Response(PlanOut(shown).data)
+
+
+class JobsView(GenericAPIView[Any]):
+    """The project's training jobs, newest first."""
+
+    permission_classes: ClassVar = [MayChange]
+    serializer_class = JobOut
+
+    @extend_schema(
+        parameters=[OpenApiParameter("phase", str, enum=Phase.values)],
+        responses=JobOut(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        phase = request.query_params.get("phase", "")
+        page = self.paginate_queryset(
+            services.jobs(project_id=request.user.project_id, phase=phase)
+        )
+        return self.get_paginated_response([job_out(job) for job in page or []])
+
+    @extend_schema(request=JobIn, responses={201: JobOut}, parameters=[KEY_HEADER])
+    def post(self, request: Request) -> Response:
+        job = services.create_job(
+            project_id=request.user.project_id,
+            ask=_ask(request),
+            now=timezone.now(),
+            made_by=request.user.user_name,
+            idempotency_key=http.idempotency_key(request),
+        )
+        return Response(job_out(job), status=201)

@@ -1,0 +1,290 @@
+"""Ask for a fine-tune: everything is checked first, then estimated, then queued."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from slipway import backends
+from slipway.core.errors import Detail, Invalid
+from slipway.datasets import services as datasets
+from slipway.registry import services as registry
+from slipway.runs import verbs
+from slipway.runs.record import Phase, handle_of
+from slipway.training.models import RunMirror, TrainingJob
+from slipway.training.services import estimates, rows, sending
+from slipway.training.services.estimates import Estimate
+from slipway_contracts import hyperparameters
+from slipway_contracts.formats import RowKind
+from slipway_contracts.hyperparameters import Facts, Limits, Resolved
+
+#: Fewer rows than this teach nothing that can be told from chance.
+FEWEST_ROWS = 10
+#: Of a model's name in the registry.
+LONGEST_NAME = 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a user wants trained, as given."""
+
+    name: str
+    base_version_id: UUID
+    dataset_version_id: UUID
+    held_out_version_id: UUID | None = None
+    #: Model name that the result becomes a version of; empty for `<base>-<name>`.
+    result_name: str = ""
+    method: str = "sft"
+    scale: str = "lora"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    workers: int = 1
+    gpus: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A checked request: the facts it stands on, its final values, and what it will need."""
+
+    base: registry.VersionFact
+    dataset: datasets.VersionFact
+    held_out: datasets.VersionFact | None
+    resolved: Resolved
+    estimate: Estimate
+
+
+def limits_of(base: registry.VersionFact) -> Limits:
+    """What the model version sets bounds to."""
+    return Limits(
+        parameters=base.parameters,
+        positions=base.context_length,
+        hidden_size=base.hidden_size,
+        layers=base.layers,
+        vocabulary_size=base.vocabulary_size,
+    )
+
+
+def schema(
+    *, project_id: UUID, method: str, scale: str, base_version_id: UUID | None
+) -> tuple[hyperparameters.HyperParameter, ...]:
+    """Hyper-parameters of a method at a scale, bounded by the model where one is named."""
+    _check_method(method, scale)
+    if base_version_id is None:
+        return hyperparameters.schema(method, scale)
+    base = registry.ready_version(project_id=project_id, version_id=base_version_id)
+    return hyperparameters.schema(method, scale, limits_of(base))
+
+
+def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
+    """Check everything and estimate; creates nothing.
+
+    NotFound for an unknown model or dataset, Conflict for one that is not ready, Invalid with
+    details for values out of range, too few rows, or rows longer than the model can attend to.
+    """
+    _check_method(ask.method, ask.scale)
+    base = registry.ready_version(project_id=project_id, version_id=ask.base_version_id)
+    _check_base(base)
+    _check_result_name(_result_name(ask, base))
+    dataset = datasets.published_version(project_id=project_id, version_id=ask.dataset_version_id)
+    held_out = None
+    if ask.held_out_version_id is not None:
+        held_out = datasets.published_version(
+            project_id=project_id, version_id=ask.held_out_version_id
+        )
+    for role, rows_of in (("dataset", dataset), ("held_out", held_out)):
+        if rows_of is not None and rows_of.kind != RowKind.CHAT:
+            raise Invalid(
+                f"{rows_of.label} holds {rows_of.kind} rows; {ask.method} learns from chats.",
+                Detail(field=role, rule="rows of messages", value=rows_of.kind,
+                       fix="publish a version whose rows have questions and answers"),
+            )  # fmt: skip
+    limits = limits_of(base)
+    _check_values(ask, limits)
+    if dataset.rows < FEWEST_ROWS:
+        raise Invalid(
+            f"{dataset.rows} rows are too few to train on.",
+            Detail(
+                field="dataset",
+                rule=f"at least {FEWEST_ROWS} rows",
+                value=dataset.rows,
+                fix="add rows to the dataset and publish a new version",
+            ),
+        )
+    lengths = rows.measure(dataset_uri=dataset.uri, base_uri=base.uri, row_count=dataset.rows)
+    _check_lengths(lengths, limits)
+    resolved = hyperparameters.resolve(
+        ask.method,
+        ask.scale,
+        ask.hyperparameters,
+        facts=Facts(
+            rows=dataset.rows,
+            longest_tokens=lengths.longest,
+            workers=ask.workers,
+            gpus=ask.gpus,
+        ),
+        limits=limits,
+    )
+    estimate = estimates.estimate(
+        base_version_id=ask.base_version_id,
+        scale=ask.scale,
+        resolved=resolved.values,
+        rows=dataset.rows,
+        tokens=lengths.tokens,
+        limits=limits,
+        workers=ask.workers,
+        gpus=ask.gpus,
+        now=now,
+    )
+    return Plan(base=base, dataset=dataset, held_out=held_out, resolved=resolved, estimate=estimate)
+
+
+def _check_base(base: registry.VersionFact) -> None:
+    if base.base_uri:
+        raise Invalid(
+            f"{base.reference} is an adapter; training starts from whole weights.",
+            Detail(field="base", rule="a whole model", value=base.reference,
+                   fix=f"train {base.parent}, or export the merged weights and import them"),
+        )  # fmt: skip
+
+
+def _result_name(ask: Ask, base: registry.VersionFact) -> str:
+    return ask.result_name or f"{base.model_name}-{ask.name}"
+
+
+def _check_result_name(name: str) -> None:
+    # Found out now, not when the registry refuses what took hours to make.
+    if len(name) > LONGEST_NAME:
+        raise Invalid(
+            f"The result would be called {name}, which is too long.",
+            Detail(
+                field="model",
+                rule=f"at most {LONGEST_NAME} characters",
+                value=name,
+                fix="name the model that the result becomes a version of",
+            ),
+        )
+
+
+def _check_method(method: str, scale: str) -> None:
+    for key, value, known in (
+        ("method", method, hyperparameters.METHODS),
+        ("scale", scale, hyperparameters.SCALES),
+    ):
+        if value not in known:
+            choices = ", ".join(known)
+            raise Invalid(
+                f"{key} {value!r} is unknown; there is {choices}.",
+                Detail(field=key, rule="a known choice", value=value, fix=choices),
+            )
+
+
+def _check_values(ask: Ask, limits: Limits) -> None:
+    faults = hyperparameters.check(ask.method, ask.scale, ask.hyperparameters, limits)
+    if faults:
+        said = "; ".join(f"{fault.key}: {fault.rule}, use {fault.fix}" for fault in faults)
+        raise Invalid(
+            f"Some hyper-parameters cannot be used. {said}.",
+            *(
+                Detail(field=f"hyperparameters.{f.key}", rule=f.rule, value=f.value, fix=f.fix)
+                for f in faults
+            ),
+        )
+
+
+def _check_lengths(lengths: rows.Lengths, limits: Limits) -> None:
+    if not limits.positions:
+        return
+    long = [row for row in lengths.longest_rows if row.tokens > limits.positions]
+    if long:
+        raise Invalid(
+            f"Rows are longer than the {limits.positions} tokens that the model can attend to.",
+            *(
+                Detail(
+                    field=f"dataset, row {row.number}",
+                    rule=f"at most {limits.positions} tokens",
+                    value=row.tokens,
+                    fix="shorten or split the row and publish a new version",
+                )
+                for row in long[:20]
+            ),
+        )
+
+
+def create_job(
+    *,
+    project_id: UUID,
+    ask: Ask,
+    now: datetime,
+    made_by: str = "",
+    idempotency_key: str | None = None,
+) -> TrainingJob:
+    """A queued job with its estimate; the first one's row where the key was used before."""
+    sha256 = verbs.fingerprint(dataclasses.asdict(ask))
+    first = verbs.earlier(
+        TrainingJob, project_id=project_id, idempotency_key=idempotency_key, sha256=sha256
+    )
+    if first is not None:
+        return first
+    checked = plan(project_id=project_id, ask=ask, now=now)
+    base, dataset, held_out = checked.base, checked.dataset, checked.held_out
+    job_id = uuid.uuid4()
+    job = TrainingJob(
+        pk=job_id,
+        created_at=now,
+        project_id=project_id,
+        phase=Phase.QUEUED,
+        reason="accepted; about to be sent to the cluster",
+        look_at=now,
+        name=ask.name,
+        made_by=made_by,
+        handle=handle_of(job_id),
+        idempotency_key=idempotency_key or None,
+        request_sha256=sha256,
+        priority=ask.priority,
+        output_uri=backends.objects().uri(f"projects/{project_id}/jobs/{job_id}"),
+        queued_at=now,
+        base_version_id=ask.base_version_id,
+        base_name=base.reference,
+        base_sha256=base.sha256,
+        result_name=_result_name(ask, base),
+        dataset_version_id=ask.dataset_version_id,
+        dataset_name=dataset.label,
+        dataset_sha256=dataset.sha256,
+        held_out_version_id=ask.held_out_version_id,
+        held_out_name=held_out.label if held_out else "",
+        held_out_sha256=held_out.sha256 if held_out else "",
+        inputs=_inputs(base, dataset, held_out),
+        method=ask.method,
+        scale=ask.scale,
+        given=dict(ask.hyperparameters),
+        resolved=checked.resolved.values,
+        why=checked.resolved.why,
+        seed=ask.seed,
+        workers=ask.workers,
+        gpus=ask.gpus,
+        estimate=dataclasses.asdict(checked.estimate),
+        total_steps=checked.estimate.steps,
+    )
+    return verbs.store(job, now=now, hold=_start_life)
+
+
+def _inputs(
+    base: registry.VersionFact,
+    dataset: datasets.VersionFact,
+    held_out: datasets.VersionFact | None,
+) -> dict[str, str]:
+    inputs = {"base": base.uri, "dataset": dataset.uri}
+    if held_out is not None:
+        inputs["held_out"] = held_out.uri
+    return inputs
+
+
+def _start_life(job: TrainingJob) -> None:
+    sending.hold(job)
+    RunMirror.objects.create(job=job, look_at=job.created_at)

@@ -1,0 +1,126 @@
+"""What there is to see of jobs: state, curves, checkpoints, and where results came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from slipway.core.errors import Detail, Invalid, NotFound
+from slipway.runs import verbs
+from slipway.runs.record import Phase
+from slipway.training.models import Checkpoint, MetricPoint, RunMirror, TrainingJob
+
+
+def job(*, project_id: UUID, job_id: UUID) -> TrainingJob:
+    """The job, or NotFound."""
+    return verbs.find(TrainingJob, project_id=project_id, run_id=job_id, what="training job")
+
+
+def jobs(*, project_id: UUID, phase: str = "") -> QuerySet[TrainingJob]:
+    """The project's jobs, of one phase if it is named; Invalid for a phase there is not."""
+    if phase and phase not in Phase.values:
+        raise Invalid(
+            f"phase {phase!r} is unknown.",
+            Detail(field="phase", rule="a known phase", value=phase, fix=", ".join(Phase.values)),
+        )
+    found = TrainingJob.objects.filter(project_id=project_id).exclude(phase=Phase.DELETED)
+    return found.filter(phase=phase) if phase else found
+
+
+def metric_names(job: TrainingJob) -> list[dict[str, Any]]:
+    """Each curve's name, its number of points, and its last point."""
+    found: dict[str, dict[str, Any]] = {}
+    points = MetricPoint.objects.filter(job=job).order_by("name", "step")
+    for name, step, value in points.values_list("name", "step", "value").iterator():
+        entry = found.setdefault(name, {"name": name, "points": 0})
+        entry |= {"points": entry["points"] + 1, "last_step": step, "last_value": value}
+    return list(found.values())
+
+
+def metric_points(
+    job: TrainingJob,
+    *,
+    names: list[str],
+    from_step: int = 0,
+    to_step: int | None = None,
+    limit: int = 100_000,
+) -> QuerySet[MetricPoint]:
+    """Points of the curves named (of all, if none is), by step, both ends of the range included."""
+    found = MetricPoint.objects.filter(job=job, step__gte=from_step)
+    if to_step is not None:
+        found = found.filter(step__lte=to_step)
+    if names:
+        found = found.filter(name__in=names)
+    return found.order_by("step", "name", "pk")[:limit]
+
+
+def checkpoints(job: TrainingJob) -> QuerySet[Checkpoint]:
+    """Complete checkpoints, earliest step first."""
+    return Checkpoint.objects.filter(job=job).order_by("step", "attempt", "pk")
+
+
+def tracking_run(job: TrainingJob) -> str:
+    """Id of the job's run in the experiment tracker; empty while there is none."""
+    runs = RunMirror.objects.filter(job=job).values_list("run", flat=True)
+    return runs.first() or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What a model version was made of. Hashes are SHA-256, lower-case hex."""
+
+    version_id: UUID
+    job_id: UUID
+    job_name: str
+    method: str
+    scale: str
+    seed: int
+    hyperparameters: dict[str, Any]
+    base_version_id: UUID
+    base_name: str
+    base_sha256: str
+    dataset_version_id: UUID
+    dataset_name: str
+    dataset_sha256: str
+    held_out_version_id: UUID | None
+    held_out_name: str
+    held_out_sha256: str
+    tracking_run: str
+    finished_at: datetime | None
+
+
+def lineage(*, project_id: UUID, version_id: UUID) -> Lineage:
+    """The job that made this version, and what the job stood on; NotFound if no job made it.
+
+    A deleted job is still told of: its row stays as the record of where a version came from.
+    """
+    job = TrainingJob.objects.filter(project_id=project_id, result_version_id=version_id).first()
+    if job is None:
+        raise NotFound(f"No training job of this project made the version {version_id}.")
+    same = [
+        "method",
+        "scale",
+        "seed",
+        "base_version_id",
+        "base_name",
+        "base_sha256",
+        "dataset_version_id",
+        "dataset_name",
+        "dataset_sha256",
+        "held_out_version_id",
+        "held_out_name",
+        "held_out_sha256",
+        "finished_at",
+    ]
+    return Lineage(
+        version_id=version_id,
+        job_id=job.pk,
+        job_name=job.name,
+        hyperparameters=job.resolved,
+        tracking_run=tracking_run(job),
+        **{name: getattr(job, name) for name in same},
+    )

@@ -1,0 +1,139 @@
+"""How long the rows are in tokens of the base model's own tokenizer and chat template.
+
+Small datasets are counted row by row; of large ones an even sample is, and the rows that hold
+the most bytes besides, so that what is too long is still found.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from slipway import backends
+from slipway.backends.objects import Missing
+from slipway.core.errors import Detail, Invalid
+from slipway.training.services import counting
+
+#: Up to so many bytes every row is counted; beyond, about SAMPLE of them and the LONGEST.
+EXACT_BYTES = 4 * 1024 * 1024
+SAMPLE, LONGEST = 2000, 100
+#: A process that waits rather than works is given up after this.
+_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Row `number`, counted from 1, and its length."""
+
+    number: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """Tokens of all rows together (of one epoch), and the longest rows, longest first."""
+
+    tokens: int
+    longest_rows: tuple[Row, ...]
+    #: False where the sum was reckoned from a sample.
+    exact: bool
+
+    @property
+    def longest(self) -> int:
+        return self.longest_rows[0].tokens if self.longest_rows else 0
+
+
+@lru_cache(maxsize=256)
+def measure(*, dataset_uri: str, base_uri: str, row_count: int) -> Lengths:
+    """Lengths of the dataset's rows; Invalid when the model's tokenizer cannot count them.
+
+    Versions of datasets and models never change, so an answer stays right.
+    """
+    objects = backends.objects()
+    key = objects.key(dataset_uri)
+    size_bytes = objects.stat(key).size_bytes
+    exact = size_bytes <= EXACT_BYTES
+    every = 1 if exact else max(1, row_count // SAMPLE)
+    chosen: list[tuple[int, bytes]] = []
+    widest: list[tuple[int, int, bytes]] = []
+    for number, line in _lines(key):
+        if number % every == 0:
+            chosen.append((number, line))
+        elif len(widest) < LONGEST:
+            heapq.heappush(widest, (len(line), number, line))
+        else:
+            heapq.heappushpop(widest, (len(line), number, line))
+    also = [(number, line) for _, number, line in widest]
+    counts = _count(base_uri, [line for _, line in chosen + also])
+    sampled_tokens = sum(counts[: len(chosen)])
+    sampled_bytes = sum(len(line) for _, line in chosen)
+    numbers = [number for number, _ in chosen + also]
+    rows = (Row(number=n, tokens=t) for n, t in zip(numbers, counts, strict=True))
+    return Lengths(
+        tokens=sampled_tokens
+        if exact
+        else round(size_bytes * sampled_tokens / max(1, sampled_bytes)),
+        longest_rows=tuple(heapq.nlargest(LONGEST, rows, key=lambda row: row.tokens)),
+        exact=exact,
+    )
+
+
+def _lines(key: str) -> Iterator[tuple[int, bytes]]:
+    with backends.objects().open(key) as stream:
+        yield from enumerate((line.strip() for line in stream if line.strip()), start=1)
+
+
+def _count(base_uri: str, lines: list[bytes]) -> list[int]:
+    header = json.dumps(_documents(base_uri)).encode()
+    # -I: nothing of our environment or folder reaches it; sys.executable: the same libraries.
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script, no shell
+            [sys.executable, "-I", str(Path(counting.__file__))],
+            input=b"\n".join([header, *lines]), capture_output=True, check=False,
+            env={"TOKENIZERS_PARALLELISM": "false"}, timeout=_SECONDS,
+        )  # fmt: skip
+        counts: list[int] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        raise _uncounted(f"it took more than {counting.CPU_SECONDS} s, or failed") from error
+    return counts
+
+
+def _documents(base_uri: str) -> dict[str, Any]:
+    prefix = backends.objects().key(base_uri)
+    tokenizer = _text(f"{prefix}/tokenizer.json")
+    if not tokenizer:
+        raise _uncounted("the model has no tokenizer.json")
+    settings = json.loads(_text(f"{prefix}/tokenizer_config.json") or "{}")
+    template = _text(f"{prefix}/chat_template.jinja") or settings.get("chat_template")
+    special = {}
+    for name, value in settings.items():
+        text = value.get("content") if isinstance(value, dict) else value
+        if name.endswith("_token") and isinstance(text, str):
+            special[name] = text
+    return {
+        "tokenizer": tokenizer,
+        "template": template if isinstance(template, str) else None,
+        "special": special,
+    }
+
+
+def _uncounted(why: str) -> Invalid:
+    return Invalid(
+        f"The rows cannot be counted with this model's tokenizer: {why}.",
+        Detail(field="base", rule="a usable tokenizer.json", value=why,
+               fix="import the model again with a fast tokenizer of its own"),
+    )  # fmt: skip
+
+
+def _text(key: str) -> str:
+    try:
+        return backends.objects().read(key).decode()
+    except Missing:
+        return ""

@@ -1,0 +1,1 @@
+"""The Celery app and the tasks that look at what is due."""

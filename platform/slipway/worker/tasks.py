@@ -1,0 +1,55 @@
+"""Look at what is due: one table when nudged, all of them when beat ticks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from celery import shared_task
+from django.db import close_old_connections
+from django.utils import timezone
+
+from slipway.core import reconcile
+from slipway.core.models import Tracked
+from slipway.metering import services as metering
+
+#: Domains with a life. Each has `WATCHED`, its (model, step) pairs, and `sweep(now)`, which
+#: removes what nobody owns any more.
+DOMAINS = ["datasets", "registry", "training", "evaluation", "deployments", "metering"]
+
+
+def watched() -> dict[str, tuple[type[Tracked], reconcile.Step]]:
+    """Label of each table that has a life, to its model and step."""
+    found = {}
+    for domain in DOMAINS:
+        for model, step in import_module(f"slipway.{domain}.reconcile").WATCHED:
+            found[model._meta.label_lower] = (model, step)
+    return found
+
+
+@shared_task(name="slipway.look", ignore_result=True)
+def look(label: str) -> None:
+    close_old_connections()
+    model, step = watched()[label]
+    # A record that moved is due again at once; follow it while it runs, but not for ever.
+    for _ in range(10):
+        if not reconcile.run_due(model, step, now=timezone.now()):
+            break
+
+
+@shared_task(name="slipway.look_everywhere", ignore_result=True)
+def look_everywhere() -> None:
+    for label in watched():
+        look(label)
+
+
+@shared_task(name="slipway.take_in_usage", ignore_result=True)
+def take_in_usage() -> None:
+    close_old_connections()
+    metering.ingest_spool(now=timezone.now())
+
+
+@shared_task(name="slipway.sweep", ignore_result=True)
+def sweep() -> None:
+    close_old_connections()
+    for domain in DOMAINS:
+        import_module(f"slipway.{domain}.reconcile").sweep(timezone.now())

@@ -1,0 +1,1 @@
+"""Words that the control plane, the runtime and the operator all speak; standard library only."""

@@ -1,0 +1,39 @@
+"""Dataset formats: what a row looks like in each, its check with a fix, conversion without loss."""
+
+from slipway_contracts.formats.catalogue import CATALOGUE, FormatInfo
+from slipway_contracts.formats.convert import read, write
+from slipway_contracts.formats.detect import HEAD_BYTES, Detected, container_of, detect
+from slipway_contracts.formats.rows import check, kind_of
+from slipway_contracts.formats.words import (
+    LIMITS,
+    RULES,
+    Container,
+    Fault,
+    Format,
+    Limits,
+    Row,
+    RowKind,
+    shown,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "HEAD_BYTES",
+    "LIMITS",
+    "RULES",
+    "Container",
+    "Detected",
+    "Fault",
+    "Format",
+    "FormatInfo",
+    "Limits",
+    "Row",
+    "RowKind",
+    "check",
+    "container_of",
+    "detect",
+    "kind_of",
+    "read",
+    "shown",
+    "write",
+]

@@ -1,0 +1,134 @@
+"""Which format a file is in, told from its first bytes."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from slipway_contracts.formats.words import Container, Format
+
+#: Bytes of the beginning of a file that are looked at.
+HEAD_BYTES = 1024 * 1024
+_LOOK_AT_LINES = 20
+_CSV_COLUMNS = ({"prompt", "response"}, {"question", "answer"}, {"instruction", "output"}, {"text"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """How rows lie in the file and what they look like; `format` None if it is not known."""
+
+    container: Container
+    format: Format | None
+    delimiter: str = ","
+    #: What was seen where no format fits, for the message.
+    seen: str = ""
+
+
+def detect(head: bytes, *, whole: bool) -> Detected:
+    """Tell the format from the first bytes; `whole` if they are the entire file."""
+    text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not whole and len(lines) > 1:
+        lines.pop()  # it may be cut
+    first = lines[0].lstrip()[:1] if lines else ""
+    if first == "{":
+        return _objects(lines[:_LOOK_AT_LINES])
+    if first == "[":
+        return _arrays(text, lines)
+    if first == '"' and _parse(lines[0]) is not None:
+        return Detected(container=Container.LINES, format=Format.TEXT)
+    for delimiter in (",", "\t", ";"):
+        if lines and csv_columns(lines[0], delimiter):
+            return Detected(container=Container.CSV, format=Format.CSV, delimiter=delimiter)
+    return Detected(container=Container.LINES, format=Format.TEXT)
+
+
+def csv_columns(header: str, delimiter: str = ",") -> list[str]:
+    """The columns of a header that we know how to read, lower-case; empty if we do not."""
+    try:
+        cells = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+    names = [cell.strip().lower() for cell in cells]
+    known = any(needed <= set(names) for needed in _CSV_COLUMNS)
+    return names if known and len(set(names)) == len(names) and all(names) else []
+
+
+def container_of(given: Format, head: bytes, *, whole: bool) -> Detected:
+    """As `detect`, for a file whose format its owner named."""
+    found = detect(head, whole=whole)
+    if given is Format.CSV:
+        delimiter = found.delimiter if found.container is Container.CSV else ","
+        return Detected(container=Container.CSV, format=given, delimiter=delimiter)
+    if given is Format.TEXT:
+        container = Container.JSONL if found.container is Container.JSONL else Container.LINES
+        return Detected(container=container, format=given)
+    container = found.container
+    if container not in {Container.JSONL, Container.JSON}:
+        container = Container.JSONL
+    return Detected(container=container, format=given)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _format_of(value: Any) -> Format | None:
+    """The format of one decoded row, by the keys that only it has."""
+    if isinstance(value, list):
+        turns = value and all(isinstance(t, dict) and "prompt" in t for t in value)
+        return Format.QIANFAN if turns else None
+    if not isinstance(value, dict):
+        return None
+    for key, found in (
+        ("messages", Format.OPENAI),
+        ("conversations", Format.SHAREGPT),
+        ("instruction", Format.ALPACA),
+    ):
+        if key in value:
+            return found
+    if "prompt" in value and "response" in value:
+        return Format.QIANFAN
+    return Format.TEXT if "text" in value else None
+
+
+def _objects(lines: list[str]) -> Detected:
+    values = [value for line in lines if isinstance(value := _parse(line), dict)]
+    votes = Counter(found for value in values if (found := _format_of(value)))
+    if votes:
+        return Detected(container=Container.JSONL, format=votes.most_common(1)[0][0])
+    if values:
+        keys = ", ".join(sorted(map(str, values[0])))[:200]
+        return Detected(container=Container.JSONL, format=None, seen=f"objects with keys {keys}")
+    # Every line is broken JSON: read it as what most files are, and report line by line.
+    return Detected(container=Container.JSONL, format=Format.OPENAI)
+
+
+def _arrays(text: str, lines: list[str]) -> Detected:
+    value = _parse(lines[0])
+    if isinstance(value, list) and (found := _format_of(value)):
+        return Detected(container=Container.JSONL, format=found)
+    if (
+        len(lines) > 1
+        and any(_format_of(_parse(line)) for line in lines[1:_LOOK_AT_LINES])
+        and (isinstance(value, list))
+    ):
+        return Detected(container=Container.JSONL, format=Format.QIANFAN)
+    begin = text.index("[") + 1
+    while begin < len(text) and text[begin].isspace():
+        begin += 1
+    try:
+        element, _ = json.JSONDecoder().raw_decode(text, begin)
+    except (ValueError, RecursionError):
+        # Broken from the first row on; the check says where.
+        return Detected(container=Container.JSON, format=Format.OPENAI)
+    found = _format_of(element)
+    seen = "" if found else f"an array of {type(element).__name__}"
+    return Detected(container=Container.JSON, format=found, seen=seen)

@@ -1,0 +1,1 @@
+"""Judging answers: the model's answers, scores per row, and what they say with which certainty."""

@@ -1,0 +1,394 @@
+"""The engine's HTTP door on a Unix socket: OpenAI's shapes, health and metrics, in bare ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import re
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from slipway_runtime.serving import engine, loading, lora, scheduler, wire
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 16 << 20
+#: Bodies larger than this are tokenised in a thread, so that other answers flow on.
+_LARGE_BODY_BYTES = 32 << 10
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Disconnected(Exception):
+    """The client closed the connection; nobody is there to answer."""
+
+
+class App:
+    """ASGI application around one `Served` model."""
+
+    def __init__(
+        self, served: loading.Served, *, name: str, request_timeout_seconds: float = 600.0
+    ) -> None:
+        self.served = served
+        self.name = name
+        self.created = int(time.time())
+        self.request_timeout_seconds = request_timeout_seconds
+        #: `starting`, `ready` once a real token was generated, `stopping`.
+        self.state = "starting"
+        self._routes = {
+            ("POST", "/v1/chat/completions"): self._chat,
+            ("POST", "/v1/completions"): self._completion,
+            ("GET", "/v1/models"): self._models,
+            ("GET", "/health"): self._health,
+            ("GET", "/metrics"): self._metrics,
+            ("POST", "/v1/load_lora_adapter"): self._attach,
+            ("POST", "/v1/unload_lora_adapter"): self._detach,
+        }
+
+    async def warm_up(self) -> None:
+        """Generate one real token; `ready` afterwards. Raises RequestFailed if that fails."""
+        prompt = [self.served.tokenizer.bos_token_id or 0]
+        stream = self.served.engine.submit(
+            scheduler.Request(prompt=prompt, max_tokens=1, ignore_eos=True)
+        )
+        async for delta in stream:
+            if delta.error is not None:
+                raise delta.error
+        self.state = "ready"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        try:
+            handler = self._routes.get((scope["method"], exchange.path))
+            await (handler or self._unknown)(exchange)
+        except Disconnected:
+            return
+        except wire.ApiError as error:
+            await exchange.json(error.status, error.body, error.retry_after_seconds)
+        except Exception as error:
+            log.exception("a request failed")
+            await exchange.json(500, wire.ApiError(500, f"{type(error).__name__}: {error}").body)
+
+    async def _unknown(self, exchange: Exchange) -> None:
+        known = any(exchange.path == route for _, route in self._routes)
+        raise wire.ApiError(
+            405 if known else 404, f"No such endpoint: {exchange.path}.", code="unknown_url"
+        )
+
+    async def _chat(self, exchange: Exchange) -> None:
+        await self._generate(exchange, chat=True)
+
+    async def _completion(self, exchange: Exchange) -> None:
+        await self._generate(exchange, chat=False)
+
+    async def _generate(self, exchange: Exchange, *, chat: bool) -> None:
+        body = await exchange.body()
+
+        def parse() -> wire.Call:
+            return wire.parse(body, chat=chat, served=self.served, names=self._names())
+
+        large = len(body) > _LARGE_BODY_BYTES
+        call = await asyncio.to_thread(parse) if large else parse()
+        deadline = time.monotonic() + self.request_timeout_seconds
+        streams: list[engine.Stream] = []
+        watch = None
+        try:
+            for request in call.requests:
+                request.deadline = deadline
+                streams.append(self._submit(request, chat=chat))
+            watch = asyncio.create_task(exchange.on_disconnect(streams))
+            writer = wire.Writer(call, self.served)
+            if call.stream:
+                await self._stream(exchange, writer, streams)
+            else:
+                await self._answer(exchange, writer, streams)
+        finally:
+            for stream in streams:
+                stream.cancel()
+            if watch is not None:
+                watch.cancel()
+
+    def _submit(self, request: scheduler.Request, *, chat: bool) -> engine.Stream:
+        try:
+            return self.served.engine.submit(request)
+        except engine.ContextTooLong as error:
+            param = "messages" if chat else "prompt"
+            code = "context_length_exceeded"
+            raise wire.ApiError(400, str(error), param=param, code=code) from None
+        except engine.Overloaded as error:
+            raise wire.ApiError(
+                503,
+                str(error),
+                code="overloaded",
+                retry_after_seconds=error.retry_after_seconds,
+            ) from None
+        except engine.Stopping as error:
+            raise wire.ApiError(503, str(error), code="stopping", retry_after_seconds=1) from None
+
+    async def _stream(
+        self, exchange: Exchange, writer: wire.Writer, streams: Sequence[engine.Stream]
+    ) -> None:
+        async for index, delta in _merged(streams):
+            if not exchange.started:
+                # An error before the first token still gets a status of its own.
+                if delta.error is not None:
+                    raise _as_api_error(delta.error)
+                await exchange.start_events()
+                await exchange.event(writer.opening())
+            if delta.error is not None:
+                error = json.dumps(_as_api_error(delta.error).body)
+                await exchange.event(f"data: {error}\n\n".encode(), last=True)
+                return
+            await exchange.event(writer.chunk(index, delta))
+        if exchange.gone:
+            raise Disconnected
+        await exchange.event(writer.closing(*_counts(streams)), last=True)
+
+    async def _answer(
+        self, exchange: Exchange, writer: wire.Writer, streams: Sequence[engine.Stream]
+    ) -> None:
+        collected: list[list[scheduler.Delta]] = [[] for _ in streams]
+        async for index, delta in _merged(streams):
+            if delta.error is not None:
+                raise _as_api_error(delta.error)
+            collected[index].append(delta)
+        if exchange.gone:
+            raise Disconnected
+        await exchange.json(200, writer.answer(collected, *_counts(streams)))
+
+    def _names(self) -> dict[str, str | None]:
+        return {self.name: None} | {name: name for name in self.served.adapters.names()}
+
+    async def _models(self, exchange: Exchange) -> None:
+        data = [
+            {
+                "id": name,
+                "object": "model",
+                "created": self.created,
+                "owned_by": "slipway",
+                "max_model_len": self.served.engine.scheduler.limits.max_context,
+            }
+            for name in self._names()
+        ]
+        await exchange.json(200, {"object": "list", "data": data})
+
+    async def _health(self, exchange: Exchange) -> None:
+        trouble = self.served.engine.trouble()
+        state = "failing" if trouble else self.state
+        body = {"state": state, "reason": trouble, "model": self.name}
+        await exchange.json(200 if state == "ready" else 503, body)
+
+    async def _metrics(self, exchange: Exchange) -> None:
+        await exchange.json(200, self.served.engine.metrics() | {"models": list(self._names())})
+
+    async def _attach(self, exchange: Exchange) -> None:
+        name, path = await self._adapter_fields(exchange, "lora_name", "lora_path")
+        if name == self.name:
+            message = f"{name!r} is the name of the base model; choose another."
+            raise wire.ApiError(400, message, param="lora_name")
+        try:
+            await self.served.engine.between_steps(
+                lambda: self.served.attach(name, pathlib.Path(path))
+            )
+        except (lora.AdapterError, OSError, ValueError) as error:
+            raise wire.ApiError(400, str(error), param="lora_path") from None
+        await exchange.json(200, {"attached": name})
+
+    async def _detach(self, exchange: Exchange) -> None:
+        (name,) = await self._adapter_fields(exchange, "lora_name")
+        try:
+            await self.served.engine.between_steps(lambda: self.served.detach(name))
+        except lora.AdapterError as error:
+            raise wire.ApiError(409, str(error), param="lora_name") from None
+        await exchange.json(200, {"detached": name})
+
+    async def _adapter_fields(self, exchange: Exchange, *names: str) -> list[str]:
+        try:
+            fields = json.loads(await exchange.body())
+            values = [fields[name] for name in names]
+        except (ValueError, KeyError, TypeError):
+            values = []
+        if not values or not all(isinstance(value, str) and value for value in values):
+            raise wire.ApiError(400, f"The body must be a JSON object with {', '.join(names)}.")
+        return values
+
+
+class Exchange:
+    """One HTTP request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.path: str = scope["path"].rstrip("/")
+        self._receive = receive
+        self._send = send
+        self.started = False
+        self.gone = False
+        given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode(
+            "latin-1"
+        )
+        valid = _REQUEST_ID.fullmatch(given)
+        self.request_id = given if valid else f"req_{uuid.uuid4().hex}"
+
+    async def body(self) -> bytes:
+        pieces, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > MAX_BODY_BYTES:
+                raise wire.ApiError(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
+            if not message.get("more_body"):
+                return b"".join(pieces)
+
+    async def on_disconnect(self, streams: Sequence[engine.Stream]) -> None:
+        """Wait for the client to hang up, then free its rows."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        for stream in streams:
+            stream.cancel()
+
+    async def json(self, status: int, body: Any, retry_after_seconds: int | None = None) -> None:
+        data = json.dumps(body, ensure_ascii=False).encode()
+        headers = [(b"content-length", str(len(data)).encode())]
+        if retry_after_seconds is not None:
+            headers.append((b"retry-after", str(retry_after_seconds).encode()))
+        await self._start(status, b"application/json", headers)
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def start_events(self) -> None:
+        await self._start(200, b"text/event-stream", [(b"cache-control", b"no-cache")])
+
+    async def event(self, data: bytes, *, last: bool = False) -> None:
+        if data or last:
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+
+    async def _start(
+        self, status: int, content_type: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self.started = True
+        headers = [
+            (b"content-type", content_type),
+            (b"x-request-id", self.request_id.encode()),
+            *headers,
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def _as_api_error(error: Exception) -> wire.ApiError:
+    code = getattr(error, "code", "engine_error")
+    status = {"deadline_exceeded": 504, "engine_stopped": 503}.get(code, 500)
+    return wire.ApiError(status, str(error), code=code)
+
+
+def _counts(streams: Sequence[engine.Stream]) -> tuple[int, int]:
+    # Choices of one prompt share it: it is counted once per prompt, not once per choice.
+    prompts = {id(s.prompt): s.prompt_tokens for s in streams}
+    return sum(prompts.values()), sum(stream.completion_tokens for stream in streams)
+
+
+async def _merged(
+    streams: Sequence[engine.Stream],
+) -> AsyncIterator[tuple[int, scheduler.Delta]]:
+    """The deltas of all streams as they come, with the stream's index."""
+    if len(streams) == 1:
+        async for delta in streams[0]:
+            yield 0, delta
+        return
+    queue: asyncio.Queue[tuple[int, scheduler.Delta | None]] = asyncio.Queue()
+
+    async def forward(index: int, stream: engine.Stream) -> None:
+        async for delta in stream:
+            queue.put_nowait((index, delta))
+        queue.put_nowait((index, None))
+
+    tasks = [asyncio.create_task(forward(i, stream)) for i, stream in enumerate(streams)]
+    try:
+        open_streams = len(streams)
+        while open_streams:
+            index, found = await queue.get()
+            if found is None:
+                open_streams -= 1
+            else:
+                yield index, found
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def bind(path: pathlib.Path) -> socket.socket:
+    """Listen on a Unix socket that only this user may use. Raises OSError with a remedy."""
+    if len(os.fsencode(path)) > 107:
+        raise OSError(
+            f"{path}: a Unix socket's path may have 107 bytes and this one has "
+            f"{len(os.fsencode(path))}; choose a shorter run directory"
+        )
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    listener.listen(1024)
+    listener.setblocking(False)  # noqa: FBT003 - the library's own signature
+    return listener
+
+
+async def serve(
+    app: App,
+    path: pathlib.Path,
+    stop: asyncio.Event,
+    *,
+    ready: Callable[[], None] = lambda: None,
+    grace_seconds: float = 30.0,
+) -> None:
+    """Answer on the socket until `stop` is set; then unlink it, let answers end, and return.
+
+    `ready` is called when the first request can be answered.
+    """
+    import uvicorn
+
+    listener = bind(path)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        # Longer than a client keeps a connection pooled, so that the client closes first.
+        timeout_keep_alive=300,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    own: Any = server
+    own.capture_signals = contextlib.nullcontext  # signals are the process's business
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    ready()  # the socket listens already: who connects now is answered
+    try:
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+    finally:
+        app.state = "stopping"
+        # First nobody new finds us, then those inside finish, then the lights go out.
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
+        await app.served.engine.stop(grace_seconds)
+        server.should_exit = True
+        await running

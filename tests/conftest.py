@@ -1,0 +1,79 @@
+"""What every test may use: a project, REST clients, and the world outside in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _nudges_stay_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests step the reconcile loop by hand; no broker is needed for that."""
+    from slipway.core import nudge
+
+    monkeypatch.setattr(nudge, "_send", lambda label: None)
+
+
+def _principal(organisation: str) -> Any:
+    from slipway.tenancy import services
+
+    project = services.open_project(organisation=organisation, name="default")
+    user = services.ensure_member(
+        user_name=f"owner-of-{organisation}",
+        password="correct horse",
+        project_id=project.pk,
+        role="owner",
+    )
+    return services.principal_of(user=user)
+
+
+@pytest.fixture
+def owner(db: None) -> Any:
+    """The owner of the project that the test works in."""
+    return _principal("acme")
+
+
+@pytest.fixture
+def stranger(db: None) -> Any:
+    """The owner of another organisation's project."""
+    return _principal("rival")
+
+
+@pytest.fixture
+def api_for() -> Callable[[Any], Any]:
+    """Makes a REST client that signs its requests with a key of the given principal."""
+    from rest_framework.test import APIClient
+
+    from slipway.tenancy import services
+
+    def make(principal: Any, role: str = "owner") -> Any:
+        issued = services.issue_key(maker=principal, name="test", role=role)
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {issued.secret}")
+        client.secret = issued.secret
+        return client
+
+    return make
+
+
+@pytest.fixture
+def api(owner: Any, api_for: Callable[[Any], Any]) -> Any:
+    """A REST client of the owner."""
+    return api_for(owner)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The world outside, in memory, for tests that must force what it does."""
+    from fakes import FakeCompute, FakeTracking
+
+    from slipway import backends
+
+    world = SimpleNamespace(compute=FakeCompute(), tracking=FakeTracking())
+    for port in ("compute", "tracking"):
+        fake = getattr(world, port)
+        monkeypatch.setattr(backends, port, lambda fake=fake: fake)
+    return world

@@ -1,0 +1,73 @@
+"""The broker in a folder: messages appear whole, are taken once, and a kill leaves no poison."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kombu import Connection
+
+from slipway.worker import folder_broker
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _connection(folder: Path) -> Connection:
+    options = {"data_folder_in": str(folder), "data_folder_out": str(folder)}
+    return Connection("folder://localhost/", transport_options=options)
+
+
+def test_each_message_is_taken_by_exactly_one_reader(folder: Path) -> None:
+    with _connection(folder) as connection:
+        queue = connection.SimpleQueue("celery")
+        for number in range(60):
+            queue.put({"number": number})
+        queue.close()
+
+    def drain(_: int) -> list[int]:
+        taken = []
+        with _connection(folder) as connection:
+            queue = connection.SimpleQueue("celery")
+            while True:
+                try:
+                    message = queue.get(block=False)
+                except queue.Empty:
+                    break
+                taken.append(message.payload["number"])
+                message.ack()
+            queue.close()
+        return taken
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [number for part in pool.map(drain, range(4)) for number in part]
+    assert sorted(found) == list(range(60))
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_kill_left_behind_is_swept_and_harms_nobody(folder: Path) -> None:
+    (folder / "1_x.celery.msg.new").write_bytes(b'{"half')
+    (folder / "0_y.celery.msg.taken").write_bytes(b"")
+    with _connection(folder) as connection:
+        queue = connection.SimpleQueue("celery")
+        with pytest.raises(queue.Empty):
+            queue.get(block=False)
+        queue.put({"number": 1})
+        folder_broker.sweep(folder)
+        assert queue.get(block=False).payload == {"number": 1}
+        queue.close()
+
+
+def test_every_domain_with_a_life_is_watched_by_its_own_loop() -> None:
+    from slipway.worker import tasks
+
+    watched = tasks.watched()
+    for label in ("datasets.version", "registry.modelversion", "training.trainingjob",
+                  "evaluation.evaluationrun", "deployments.deployment"):  # fmt: skip
+        assert label in watched
+        model, step = watched[label]
+        assert model._meta.label_lower == label
+        assert callable(step)
