@@ -62,6 +62,7 @@ class Live:
             try:
                 environment = (entry / "environ").read_bytes().split(b"\0")
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                command += f" [{(entry / 'comm').read_text().strip()}]" if command else ""
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
             if marker in environment and command:

@@ -31,7 +31,16 @@ from slipway_contracts.workload import (
     Workload,
     observation_from_json,
 )
-from slipway_runtime.serving import launch, loading, lora, scheduler, server, sockets, vllm
+from slipway_runtime.serving import (
+    exchange,
+    launch,
+    loading,
+    lora,
+    scheduler,
+    server,
+    sockets,
+    vllm,
+)
 
 PLATFORM = str(pathlib.Path(server.__file__).parents[2])
 HELLO = [{"role": "user", "content": "华北地区的销售额?"}]
@@ -235,7 +244,7 @@ def test_what_is_no_request_at_all(running: Running) -> None:
         assert http.post("/v1/chat/completions", content=b"[" * 100_000).status_code == 400
         assert http.get("/v1/nothing").json()["error"]["code"] == "unknown_url"
         assert http.get("/v1/completions").status_code == 405
-        large = b" " * (server.MAX_BODY_BYTES + 1)
+        large = b" " * (exchange.MAX_BODY_BYTES + 1)
         assert http.post("/v1/completions", content=large).status_code == 413
 
 

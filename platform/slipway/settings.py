@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 HOME = Path(os.environ.get("SLIPWAY_HOME", ".slipway")).resolve()
-RUN_DIR = HOME / "run"
+RUN_DIR = Path(os.environ.get("SLIPWAY_RUN_DIR", HOME / "run"))
 PORT = int(os.environ.get("PORT", "8000"))
 PUBLIC_URL = os.environ.get("SLIPWAY_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 
@@ -195,5 +195,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # One line a request of ours to others says nothing that their answers do not.
+    "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("SLIPWAY_LOG_LEVEL", "INFO")},
 }

@@ -12,8 +12,11 @@ def home() -> Path:
 
 
 def run_dir() -> Path:
-    """Sockets and process ids of this life; nothing here survives a restart."""
-    return home() / "run"
+    """Sockets and process ids of this life; nothing here survives a restart.
+
+    SLIPWAY_RUN_DIR names a shorter way to it where the home's own path is too long for sockets.
+    """
+    return Path(os.environ.get("SLIPWAY_RUN_DIR", home() / "run"))
 
 
 def node_socket() -> Path:

@@ -31,7 +31,7 @@ from slipway_demo.story import QUESTION
 PARTS = {
     "web": "slipway.cli.web",
     "worker": "celery --app=slipway.worker.app",
-    "training worker": "slipway: run ",
+    "training worker": "[slipway-run]",
     "ray head": "gcs_server",
     "serve replica": "ServeReplica",
 }

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+LONGEST_RUN_DIR = 60
 
 
 def home() -> Path:
@@ -16,9 +20,23 @@ def home() -> Path:
 
 
 def run_dir() -> Path:
+    """Sockets, locks and process ids; by a short way where the path is too long for sockets.
+
+    A Unix socket's path holds 107 bytes, and the longest name below this directory 45.
+    """
     path = home() / "run"
     path.mkdir(parents=True, exist_ok=True)
-    return path
+    if len(os.fsencode(path)) <= LONGEST_RUN_DIR:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    private = Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}-{digest}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid() or private.is_symlink():
+        raise RuntimeError(f"{private} is somebody else's; set SLIPWAY_HOME to a shorter path")
+    link = private / "run"
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return link
 
 
 def log_path(child: str) -> Path:

@@ -110,6 +110,7 @@ def supervise(*, port: int) -> int:
     home.write_running(home.Running(pid=os.getpid(), port=port, url=url, started_at=time.time()))
     environment = os.environ | {
         "SLIPWAY_HOME": str(home.home()),
+        "SLIPWAY_RUN_DIR": str(home.run_dir()),
         "PORT": str(port),
         "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "slipway.settings"),
         "PYTHONUNBUFFERED": "1",

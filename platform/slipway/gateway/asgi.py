@@ -242,14 +242,13 @@ class Gateway:
         key = await self._authorize(authorization)
         if isinstance(key, Refusal):
             return key
+        # Who asks what there is has often just made something.
+        await self.snapshots.refresh()
         if not name:
             found = self.snapshots.current.routes_of(key.project_id)
             listed = {"object": "list", "data": [_model(route) for route in found if route.answers]}
             return msgspec.json.encode(listed)
         route = self.snapshots.current.routes.get((key.project_id, name))
-        if route is None:
-            await self.snapshots.refresh()
-            route = self.snapshots.current.routes.get((key.project_id, name))
         return msgspec.json.encode(_model(route)) if route else errors.model_not_found(name)
 
 

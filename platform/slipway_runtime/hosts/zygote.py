@@ -164,6 +164,7 @@ def _become_run(workload: Workload, *, threads: int, parent: int, reason_fd: int
     try:
         os.setsid()
         fate.die_with_parent(parent)
+        fate.be_called("slipway-run")
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         output.print_to_log(workload.name)

@@ -8,29 +8,18 @@ import json
 import logging
 import os
 import pathlib
-import re
 import socket
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from slipway_runtime.serving import engine, loading, lora, scheduler, wire
+from slipway_runtime.serving import answers, engine, loading, lora, scheduler, wire
+from slipway_runtime.serving import exchange as exchanges
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 16 << 20
 #: Bodies larger than this are tokenised in a thread, so that other answers flow on.
 _LARGE_BODY_BYTES = 32 << 10
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Disconnected(Exception):
-    """The client closed the connection; nobody is there to answer."""
 
 
 class App:
@@ -66,14 +55,16 @@ class App:
                 raise delta.error
         self.state = "ready"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, scope: exchanges.Scope, receive: exchanges.Receive, send: exchanges.Send
+    ) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send)
+        exchange = exchanges.Exchange(scope, receive, send)
         try:
             handler = self._routes.get((scope["method"], exchange.path))
             await (handler or self._unknown)(exchange)
-        except Disconnected:
+        except exchanges.Disconnected:
             return
         except wire.ApiError as error:
             await exchange.json(error.status, error.body, error.retry_after_seconds)
@@ -81,19 +72,19 @@ class App:
             log.exception("a request failed")
             await exchange.json(500, wire.ApiError(500, f"{type(error).__name__}: {error}").body)
 
-    async def _unknown(self, exchange: Exchange) -> None:
+    async def _unknown(self, exchange: exchanges.Exchange) -> None:
         known = any(exchange.path == route for _, route in self._routes)
         raise wire.ApiError(
             405 if known else 404, f"No such endpoint: {exchange.path}.", code="unknown_url"
         )
 
-    async def _chat(self, exchange: Exchange) -> None:
+    async def _chat(self, exchange: exchanges.Exchange) -> None:
         await self._generate(exchange, chat=True)
 
-    async def _completion(self, exchange: Exchange) -> None:
+    async def _completion(self, exchange: exchanges.Exchange) -> None:
         await self._generate(exchange, chat=False)
 
-    async def _generate(self, exchange: Exchange, *, chat: bool) -> None:
+    async def _generate(self, exchange: exchanges.Exchange, *, chat: bool) -> None:
         body = await exchange.body()
 
         def parse() -> wire.Call:
@@ -109,7 +100,7 @@ class App:
                 request.deadline = deadline
                 streams.append(self._submit(request, chat=chat))
             watch = asyncio.create_task(exchange.on_disconnect(streams))
-            writer = wire.Writer(call, self.served)
+            writer = answers.Writer(call, self.served)
             if call.stream:
                 await self._stream(exchange, writer, streams)
             else:
@@ -138,7 +129,7 @@ class App:
             raise wire.ApiError(503, str(error), code="stopping", retry_after_seconds=1) from None
 
     async def _stream(
-        self, exchange: Exchange, writer: wire.Writer, streams: Sequence[engine.Stream]
+        self, exchange: exchanges.Exchange, writer: answers.Writer, streams: Sequence[engine.Stream]
     ) -> None:
         async for index, delta in _merged(streams):
             if not exchange.started:
@@ -153,11 +144,11 @@ class App:
                 return
             await exchange.event(writer.chunk(index, delta))
         if exchange.gone:
-            raise Disconnected
+            raise exchanges.Disconnected
         await exchange.event(writer.closing(*_counts(streams)), last=True)
 
     async def _answer(
-        self, exchange: Exchange, writer: wire.Writer, streams: Sequence[engine.Stream]
+        self, exchange: exchanges.Exchange, writer: answers.Writer, streams: Sequence[engine.Stream]
     ) -> None:
         collected: list[list[scheduler.Delta]] = [[] for _ in streams]
         async for index, delta in _merged(streams):
@@ -165,13 +156,13 @@ class App:
                 raise _as_api_error(delta.error)
             collected[index].append(delta)
         if exchange.gone:
-            raise Disconnected
+            raise exchanges.Disconnected
         await exchange.json(200, writer.answer(collected, *_counts(streams)))
 
     def _names(self) -> dict[str, str | None]:
         return {self.name: None} | {name: name for name in self.served.adapters.names()}
 
-    async def _models(self, exchange: Exchange) -> None:
+    async def _models(self, exchange: exchanges.Exchange) -> None:
         data = [
             {
                 "id": name,
@@ -184,16 +175,16 @@ class App:
         ]
         await exchange.json(200, {"object": "list", "data": data})
 
-    async def _health(self, exchange: Exchange) -> None:
+    async def _health(self, exchange: exchanges.Exchange) -> None:
         trouble = self.served.engine.trouble()
         state = "failing" if trouble else self.state
         body = {"state": state, "reason": trouble, "model": self.name}
         await exchange.json(200 if state == "ready" else 503, body)
 
-    async def _metrics(self, exchange: Exchange) -> None:
+    async def _metrics(self, exchange: exchanges.Exchange) -> None:
         await exchange.json(200, self.served.engine.metrics() | {"models": list(self._names())})
 
-    async def _attach(self, exchange: Exchange) -> None:
+    async def _attach(self, exchange: exchanges.Exchange) -> None:
         name, path = await self._adapter_fields(exchange, "lora_name", "lora_path")
         if name == self.name:
             message = f"{name!r} is the name of the base model; choose another."
@@ -206,7 +197,7 @@ class App:
             raise wire.ApiError(400, str(error), param="lora_path") from None
         await exchange.json(200, {"attached": name})
 
-    async def _detach(self, exchange: Exchange) -> None:
+    async def _detach(self, exchange: exchanges.Exchange) -> None:
         (name,) = await self._adapter_fields(exchange, "lora_name")
         try:
             await self.served.engine.between_steps(lambda: self.served.detach(name))
@@ -214,7 +205,7 @@ class App:
             raise wire.ApiError(409, str(error), param="lora_name") from None
         await exchange.json(200, {"detached": name})
 
-    async def _adapter_fields(self, exchange: Exchange, *names: str) -> list[str]:
+    async def _adapter_fields(self, exchange: exchanges.Exchange, *names: str) -> list[str]:
         try:
             fields = json.loads(await exchange.body())
             values = [fields[name] for name in names]
@@ -223,69 +214,6 @@ class App:
         if not values or not all(isinstance(value, str) and value for value in values):
             raise wire.ApiError(400, f"The body must be a JSON object with {', '.join(names)}.")
         return values
-
-
-class Exchange:
-    """One HTTP request and its answer."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.path: str = scope["path"].rstrip("/")
-        self._receive = receive
-        self._send = send
-        self.started = False
-        self.gone = False
-        given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode(
-            "latin-1"
-        )
-        valid = _REQUEST_ID.fullmatch(given)
-        self.request_id = given if valid else f"req_{uuid.uuid4().hex}"
-
-    async def body(self) -> bytes:
-        pieces, size = [], 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > MAX_BODY_BYTES:
-                raise wire.ApiError(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
-            if not message.get("more_body"):
-                return b"".join(pieces)
-
-    async def on_disconnect(self, streams: Sequence[engine.Stream]) -> None:
-        """Wait for the client to hang up, then free its rows."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        for stream in streams:
-            stream.cancel()
-
-    async def json(self, status: int, body: Any, retry_after_seconds: int | None = None) -> None:
-        data = json.dumps(body, ensure_ascii=False).encode()
-        headers = [(b"content-length", str(len(data)).encode())]
-        if retry_after_seconds is not None:
-            headers.append((b"retry-after", str(retry_after_seconds).encode()))
-        await self._start(status, b"application/json", headers)
-        await self._send({"type": "http.response.body", "body": data})
-
-    async def start_events(self) -> None:
-        await self._start(200, b"text/event-stream", [(b"cache-control", b"no-cache")])
-
-    async def event(self, data: bytes, *, last: bool = False) -> None:
-        if data or last:
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
-
-    async def _start(
-        self, status: int, content_type: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        self.started = True
-        headers = [
-            (b"content-type", content_type),
-            (b"x-request-id", self.request_id.encode()),
-            *headers,
-        ]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 def _as_api_error(error: Exception) -> wire.ApiError:
