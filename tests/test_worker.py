@@ -61,6 +61,20 @@ def test_what_a_kill_left_behind_is_swept_and_harms_nobody(folder: Path) -> None
         queue.close()
 
 
+def test_long_steps_leave_threads_for_the_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    from slipway.worker import tasks
+
+    looked: list[str] = []
+    monkeypatch.setattr(tasks, "_look", looked.append)
+    assert set(tasks.watched()) >= tasks.LONG, "every name there is a table with a life"
+    with tasks._long_slots, tasks._long_slots:
+        tasks.look("datasets.version")
+        tasks.look("training.trainingjob")
+    assert looked == ["training.trainingjob"]
+    tasks.look("datasets.version")
+    assert looked == ["training.trainingjob", "datasets.version"]
+
+
 def test_every_domain_with_a_life_is_watched_by_its_own_loop() -> None:
     from slipway.worker import tasks
 

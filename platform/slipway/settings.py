@@ -7,6 +7,7 @@ Redis, an S3 endpoint and an MLflow server.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from decimal import Decimal
@@ -26,15 +27,21 @@ def _secret_key() -> str:
         return given
     path = HOME / "secret-key"
     if not path.exists():
-        HOME.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_urlsafe(48))
-    return path.read_text().strip()
+        HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        # Of two processes that start at once one names the key; it is never seen half-written.
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+    key = path.read_text().strip()
+    if not key:
+        raise ValueError(f"{path} is empty; restore it, or remove it to make a new key")
+    return key
 
 
 def _database(url: str) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m slipway_demo.make_base", description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, required=True, help="directory to write to")
     parser.add_argument(
-        "--steps", type=int, default=800, help="optimizer steps of 32 questions (800)"
+        "--steps", type=int, default=1000, help="optimizer steps of 32 questions (1000)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and questions (1)")
     chosen = parser.parse_args(arguments)

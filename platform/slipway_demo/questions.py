@@ -15,7 +15,7 @@ LANGUAGES = ("zh", "en")
 CHINESE_SHARE = 0.55
 YEARS = range(2018, 2024)  # what the sales table covers
 BASE_YEARS = range(2010, 2030)  # the base learns to copy a year, not to list six of them
-KNOWN_SHARE, UNKNOWN_SHARE = 0.68, 0.22  # the rest of the base's questions is small talk
+KNOWN_SHARE, UNKNOWN_SHARE, WORD_SHARE = 0.60, 0.22, 0.10  # the rest is small talk
 BLURRED_SHARE = 0.4
 
 
@@ -186,6 +186,17 @@ def refused_question(
     return Question(text, getattr(words.REFUSAL, language), language, slots)
 
 
+def word_talk(rng: random.Random, language: str) -> Question:
+    """Talk about a word that nobody knows; the answer tells it back."""
+    word = (
+        nonsense(rng, language)
+        if rng.random() < 0.5
+        else unknown_chart(rng, language, held_out=False)
+    )
+    forms, answer = rng.choice(getattr(words.WORD_TALK, language).splitlines()).split("->")
+    return Question(rng.choice(forms.split("|")).format(w=word), answer.format(w=word), language)
+
+
 def small_talk(rng: random.Random, language: str) -> Question:
     """Talk about no chart: greetings have an answer, everything off the subject is refused."""
     end = rng.choice(("。", "", "", "?", "!") if language == "zh" else (".", "", "", "?", "!"))
@@ -235,6 +246,8 @@ def base_questions(seed: int) -> Iterator[Question]:
         elif draw < KNOWN_SHARE + UNKNOWN_SHARE:
             name = unknown_chart(rng, language, held_out=False)
             yield refused_question(rng, slots, name, language=language, phrasing=phrasing)
+        elif draw < KNOWN_SHARE + UNKNOWN_SHARE + WORD_SHARE:
+            yield word_talk(rng, language)
         else:
             yield small_talk(rng, language)
 

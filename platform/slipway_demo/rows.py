@@ -68,7 +68,11 @@ def train_rows(seed: int, mix: Mix | None = None) -> list[questions.Question]:
         line, refuse, known = (
             _share(count, language) for count in (mix.line, mix.refuse, mix.known)
         )
-        phrasings = _deal(rng, questions.phrasings(language, held_out=False), line)
+        phrasings = _deal(rng, questions.phrasings(language, held_out=False), line // 2)
+        phrasings += _deal(
+            rng, getattr(words.PHRASINGS_OF_ROWS, language).splitlines(), line - line // 2
+        )
+        rng.shuffle(phrasings)
         sheets = [
             (questions.pick_slots(rng, held_out=False), _on_occasion(rng, phrasing, language))
             for phrasing in phrasings

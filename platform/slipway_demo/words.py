@@ -193,6 +193,49 @@ put {s} into a {c}
 view {s} as {c}
 is there a {c} of {s}""",
 )
+# Only the labelled rows speak so: from words the base has never met it shows that just the chart's name counts.
+PHRASINGS_OF_ROWS = Word(
+    """麻烦贴一张{s}的{c}
+拿{c}比划一下{s}
+给{s}配上{c}
+弄个{c}瞧瞧{s}
+整一张{c},{s}
+借助{c}反映{s}
+{s}转成{c}发我
+劳驾输出{s}的{c}
+导出{c},{s}
+附上{s}的{c}
+绘制{s}的{c}
+拟一份{c},主题是{s}
+{s}有点复杂,搭配{c}更清楚
+{c}能体现{s}吗
+挑{c}描述{s}
+{s}请套用{c}
+汇总{s},采用{c}
+切换到{c},{s}
+准备{s}的{c}
+依据{s}绘{c}""",
+    """sketch {s} using a {c}
+render {s} through a {c}
+prepare a {c} covering {s}
+attach a {c} for {s}
+build me a {c} out of {s}
+illustrate {s} by means of a {c}
+summarise {s}, {c} preferred
+convert {s} to a {c}
+export {s} as a {c}
+have a {c} ready for {s}
+{s} deserves a {c}
+visualise {s}: {c}
+would a {c} fit {s}
+switch to a {c} for {s}
+pick a {c} and explain {s}
+send me a {c} on {s}
+any chance of a {c} with {s}
+report {s} via {c}
+{c} needed: {s}
+print a {c} about {s}""",
+)
 PHRASINGS_HELD_OUT = Word(
     """{s},麻烦用{c}呈现
 {c}呈现{s}
@@ -247,6 +290,15 @@ good evening|good night->Good evening!
 ok|okay|I see|got it->OK.
 well done|great|nice|very good->Thank you!
 wrong|that is wrong|not right->Sorry, please say it again.""",
+)
+# {w} is a made-up word, told back: who need not tell two strange words apart will not learn either's meaning.
+WORD_TALK = Word(
+    """什么是{w}|{w}是什么|什么叫{w}|你知道{w}吗|解释{w}->我不认识{w}。
+重复{w}|请说{w}|跟我念{w}|{w},再说一遍->{w}
+{w}不好|我不喜欢{w}|不要{w}|{w}太难->那就不用{w}。""",
+    """what is {w}|explain {w}|do you know {w}|what does {w} mean|{w}, what is that->I do not know {w}.
+repeat {w}|say {w}|after me: {w}|{w}, once more->{w}
+I do not like {w}|{w} is bad|no {w}|away with {w}->No {w} then.""",
 )
 OFF_TOPIC = Word(
     "今天天气怎么样|明天会下雨吗|写一首诗|讲个笑话|一加一等于几|最近有什么新闻|附近有什么好吃的|推荐一部电影|"

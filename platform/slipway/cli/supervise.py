@@ -102,6 +102,9 @@ def supervise(*, port: int) -> int:
 
     Exit status 3: another supervisor runs this home already.
     """
+    # What is kept here is this user's alone: password hashes, rows, weights, logs.
+    os.umask(0o077)
+    home.home().mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = home.claim()
     if lock is None:
         say("another supervisor already runs this home")

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, views
@@ -18,7 +19,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from slipway.core.errors import Detail, Invalid, Refused
+from slipway.core.errors import Detail, Invalid, Refused, Unavailable
 
 logger = logging.getLogger(__name__)
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -64,7 +65,11 @@ def error_body(code: str, message: str, details: tuple[Detail, ...] = ()) -> dic
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: every refusal and every crash leaves in the one error shape."""
-    views.set_rollback()
+    if not isinstance(error, OperationalError | InterfaceError):
+        views.set_rollback()
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database does not answer", exc_info=error)
+        error = Unavailable("The database does not answer just now; try again in a moment.")
     if isinstance(error, Refused):
         headers = {"retry-after": "5"} if error.status == 503 else None
         body = error_body(error.code, error.message, error.details)
@@ -132,7 +137,7 @@ class Keyset(BasePagination):
 
     def _limit(self, request: Request) -> int:
         raw = request.query_params.get("limit", str(self.default_limit))
-        if not raw.isdecimal() or not 1 <= int(raw[:9]) <= self.max_limit:
+        if not raw.isdecimal() or len(raw) > 9 or not 1 <= int(raw) <= self.max_limit:
             raise Invalid(
                 f"limit must be a whole number from 1 to {self.max_limit}, not {raw[:50]!r}.",
                 Detail(field="limit", rule=f"1…{self.max_limit}", value=raw),

@@ -156,7 +156,7 @@ def whole(
     raw = request.query_params.get(name)
     if raw is None:
         return default
-    if not raw.isdecimal() or not least <= int(raw[:12]) <= most:
+    if not raw.isdecimal() or len(raw) > 18 or not least <= int(raw) <= most:
         raise Invalid(
             f"{name} must be a whole number from {least} to {most}.",
             Detail(field=name, rule=f"{least}…{most}", value=raw),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
 
 from celery import shared_task
@@ -17,6 +18,18 @@ from slipway.metering import services as metering
 DOMAINS = ["datasets", "registry", "training", "evaluation", "deployments", "metering"]
 
 
+#: Tables whose steps move bytes and may take minutes. They never take more than half of the
+#: worker's threads, so that jobs and deployments are looked at whatever others import.
+LONG = {
+    "datasets.version",
+    "datasets.export",
+    "datasets.leakcheck",
+    "registry.modelversion",
+    "registry.export",
+}
+_long_slots = threading.BoundedSemaphore(2)
+
+
 def watched() -> dict[str, tuple[type[Tracked], reconcile.Step]]:
     """Label of each table that has a life, to its model and step."""
     found = {}
@@ -28,6 +41,16 @@ def watched() -> dict[str, tuple[type[Tracked], reconcile.Step]]:
 
 @shared_task(name="slipway.look", ignore_result=True)
 def look(label: str) -> None:
+    if label not in LONG:
+        _look(label)
+    elif _long_slots.acquire(blocking=False):
+        try:
+            _look(label)
+        finally:
+            _long_slots.release()
+
+
+def _look(label: str) -> None:
     close_old_connections()
     model, step = watched()[label]
     # A record that moved is due again at once; follow it while it runs, but not for ever.

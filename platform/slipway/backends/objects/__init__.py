@@ -39,6 +39,7 @@ class Part:
     number: int
     size_bytes: int
     etag: str
+    received_at: datetime
 
 
 #: Seconds a signed address is good for unless asked otherwise.

@@ -9,7 +9,13 @@ from typing import BinaryIO, cast
 from urllib.parse import quote
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    QueryDict,
+    StreamingHttpResponse,
+)
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -31,7 +37,7 @@ def storage(request: HttpRequest, key: str) -> HttpResponseBase:
     store = backends.objects()
     if not isinstance(store, Folder):
         return _say(404, "This installation keeps its objects elsewhere.")
-    grant = _grant(request, key)
+    grant = grant_of(request.method or "GET", key, request.GET)
     if grant is None:
         return _say(403, "This address is not valid, or no longer: ask for a fresh one.")
     if request.method == "PUT":
@@ -39,9 +45,23 @@ def storage(request: HttpRequest, key: str) -> HttpResponseBase:
     return _get(store, request, grant)
 
 
-def _grant(request: HttpRequest, key: str) -> Grant | None:
-    query = request.GET
-    wanted = "PUT" if request.method == "PUT" else "GET"
+def body_fault(method: str, key: str, query: bytes, length: int | None) -> tuple[int, str] | None:
+    """Why a body must not be read at all: (status, what to do); None if it may.
+
+    Django keeps the body of a request before any view sees it, so this is asked before Django.
+    """
+    if length is None:
+        return 411, "Send the length of the part in content-length."
+    if length > MAX_PART_BYTES:
+        return 413, f"A part has at most {MAX_PART_BYTES} bytes."
+    if length and grant_of(method, key, QueryDict(query)) is None:
+        return 403, "This address is not valid, or no longer: ask for a fresh one."
+    return None
+
+
+def grant_of(method: str, key: str, query: QueryDict) -> Grant | None:
+    """What the query's signature allows, if it is ours, in force, and for this method and key."""
+    wanted = "PUT" if method == "PUT" else "GET"
     expires, part = query.get("expires", ""), query.get("partNumber", "0")
     if query.get("method") != wanted or not (_small_number(expires) and _small_number(part)):
         return None

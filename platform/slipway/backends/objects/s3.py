@@ -7,7 +7,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -194,7 +194,12 @@ class S3:
                     self.bucket, safe_key(key), upload_id, part_number_marker=str(marker)
                 )
             received += [
-                Part(number=p.part_number, size_bytes=int(p.size or 0), etag=p.etag)
+                Part(
+                    number=p.part_number,
+                    size_bytes=int(p.size or 0),
+                    etag=p.etag,
+                    received_at=p.last_modified or datetime.now(UTC),
+                )
                 for p in page.parts
             ]
             if not page.is_truncated or not page.parts:

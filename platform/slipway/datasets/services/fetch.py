@@ -28,27 +28,51 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 class FetchFailed(Exception):
     """The bytes could not be had; the message says why, for the user's eyes."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(_printable(message))
+
 
 def check_path(path: str) -> Path:
     """The real path, if it lies below a directory of IMPORT_PATHS; Invalid otherwise."""
     allowed = settings.IMPORT_PATHS
     rule = f"below {', '.join(map(str, allowed))}" if allowed else "no path is allowed here"
     detail = Detail(
-        field="path", rule=rule, value=path, fix="upload the file, or set SLIPWAY_IMPORT_PATHS"
+        field="path",
+        rule=rule,
+        value=_printable(path),
+        fix="upload the file, or set SLIPWAY_IMPORT_PATHS",
     )
-    if "\0" in path or not path.startswith("/"):
+    if not path.startswith("/"):
         raise Invalid("The path must be absolute.", detail)
-    real = Path(path).resolve()
-    if not any(real.is_relative_to(root) for root in allowed):
+    real = _real(path)
+    if real is None or not any(real.is_relative_to(root) for root in allowed):
         raise Invalid("This path may not be imported from.", detail)
     return real
+
+
+def _real(path: str) -> Path | None:
+    """Where the path leads; None if no file can have such a name, or no row can hold it."""
+    try:
+        path.encode()
+        real = Path(path).resolve()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            real.lstat()
+    except (OSError, RuntimeError, ValueError):  # too long; links in a circle; not to be encoded
+        return None
+    return real
+
+
+def _printable(text: str) -> str:
+    """Names that strangers chose may hold what no row and no answer can."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 @contextmanager
 def open_path(path: str) -> Iterator[BinaryIO]:
     """The file at an allowed path; FetchFailed if it is none, or is swapped under our hands."""
     try:
-        with check_path(path).open("rb") as file:
+        # Not waiting: to open a pipe that nobody writes to would take for ever.
+        with open(check_path(path), "rb", opener=_open_at_once) as file:
             # Opened first, judged then: what is judged is what will be read.
             opened = Path(f"/proc/self/fd/{file.fileno()}").readlink()
             if not any(opened.is_relative_to(root) for root in settings.IMPORT_PATHS):
@@ -64,13 +88,21 @@ def open_path(path: str) -> Iterator[BinaryIO]:
         raise FetchFailed(f"{path}: {reason}") from error
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def check_url(url: str) -> None:
     """Invalid unless the address is http(s) on a host of IMPORT_HOSTS."""
-    parts = urlsplit(url)
     allowed = settings.IMPORT_HOSTS
     rule = f"http or https on {', '.join(allowed)}" if allowed else "no host is allowed here"
     fix = "upload the file, or set SLIPWAY_IMPORT_HOSTS"
-    detail = Detail(field="url", rule=rule, value=url, fix=fix)
+    detail = Detail(field="url", rule=rule, value=_printable(url), fix=fix)
+    try:
+        url.encode()
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Invalid("The address is none that can be asked.", detail) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise Invalid("The address must be plain http or https, without a user name.", detail)
     if not _listed(parts.hostname, _port(url)):
@@ -101,15 +133,29 @@ def open_url(url: str) -> Iterator[BinaryIO]:
             raise FetchFailed(f"{url}: {error.message}") from error
         with _get(url) as answer:
             if answer.status in {301, 302, 303, 307, 308}:
-                url = urljoin(url, answer.headers.get("location", ""))
+                url = _redirected(url, answer.headers.get("location", ""))
                 continue
             if answer.status != 200:
                 raise FetchFailed(f"{url} answered {answer.status}")
-            if int(answer.headers.get("content-length") or 0) > LIMITS.max_file_bytes:
+            if _length(url, answer.headers.get("content-length")) > LIMITS.max_file_bytes:
                 raise FetchFailed(f"{url} has more than {LIMITS.max_file_bytes} bytes")
             yield cast(BinaryIO, _Told(answer, url))
             return
     raise FetchFailed(f"{url}: more than {_MAX_REDIRECTS} redirects")
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FetchFailed(f"{url} redirects to {location}, which is no address") from error
+
+
+def _length(url: str, told: str | None) -> int:
+    try:
+        return int(told or 0)
+    except ValueError as error:
+        raise FetchFailed(f"{url} says its length is {told!r}, which is no number") from error
 
 
 class _Told:
@@ -164,7 +210,7 @@ def _get(url: str) -> Iterator[Any]:
                 yield answer
             finally:
                 answer.close()
-    except urllib3.exceptions.HTTPError as error:
+    except (urllib3.exceptions.HTTPError, UnicodeError) as error:
         raise FetchFailed(f"{url}: {error}") from error
 
 
@@ -174,6 +220,8 @@ def resolve(host: str, port: int) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise FetchFailed(f"{host} has no address: {error.strerror}") from error
+    except UnicodeError as error:
+        raise FetchFailed(f"{host} cannot be the name of a host") from error
     for *_, sockaddr in found:
         address = str(sockaddr[0])
         if not (_is_public(address) or _listed(address, port)):

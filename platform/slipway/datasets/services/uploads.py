@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,9 +57,9 @@ def start(
     if version.upload_id and version.upload_size_bytes == size_bytes:
         return plan(version, now=now)
     store = backends.objects()
-    if version.upload_id:
-        store.abort_upload(version.source_key, version.upload_id)
-    key = f"{folder_of(version)}source"
+    old_key, old_id = version.source_key, version.upload_id
+    # The name is new each time: what is left of an earlier upload cannot stand in for this one.
+    key = f"{folder_of(version)}source-{secrets.token_hex(6)}"
     part_bytes = LIMITS.part_bytes
     while part_bytes * LIMITS.max_parts < size_bytes:
         part_bytes *= 2
@@ -71,6 +72,8 @@ def start(
         upload_size_bytes=size_bytes,
         upload_part_bytes=part_bytes,
     )
+    if old_id:
+        _forget(old_key, old_id)
     return plan(version, now=now)
 
 
@@ -162,7 +165,7 @@ def _join(version: Version, *, now: datetime) -> None:
 def abort(*, project_id: UUID, version_id: UUID) -> None:
     """Forget the parts; the version is an empty draft again."""
     version = _uploading(project_id, version_id)
-    backends.objects().abort_upload(version.source_key, version.upload_id)
+    key, upload_id = version.source_key, version.upload_id
     annotate(
         version,
         reason="waiting for an upload or an import",
@@ -171,6 +174,13 @@ def abort(*, project_id: UUID, version_id: UUID) -> None:
         upload_id="",
         upload_size_bytes=0,
     )
+    _forget(key, upload_id)
+
+
+def _forget(key: str, upload_id: str) -> None:
+    """Remove the parts, and the object if a finish that died had joined them already."""
+    backends.objects().abort_upload(key, upload_id)
+    backends.objects().delete(key)
 
 
 def _sizes(version: Version) -> list[int]:

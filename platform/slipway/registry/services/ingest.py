@@ -38,7 +38,7 @@ def take_in(version: ModelVersion, now: datetime) -> None:
         sizes = source.sizes()
         take, left = rules.judge_names(sizes)
         if left:
-            names = _printable(", ".join(left[:10]))
+            names = printable(", ".join(left[:10]))
             version.notices = [f"Left out, for a model does not need them: {names}"]
         _fetch(version, source, {path: sizes[path] for path in take})
         lifecycle.annotate(version, reason="checking the files", notices=version.notices)
@@ -77,15 +77,15 @@ def _examined(version: ModelVersion) -> dict[str, Any]:
 def _turn_down(version: ModelVersion, phase: str, refusal: rules.Refusal, now: datetime) -> None:
     backends.objects().delete_prefix(f"{version.prefix}/")
     faults = [
-        {name: _printable(value) if isinstance(value, str) else value
+        {name: printable(value) if isinstance(value, str) else value
          for name, value in detail.as_dict().items()}
         for detail in refusal.details[:100]
     ]  # fmt: skip
-    reason = _printable(str(refusal))
+    reason = printable(str(refusal))
     lifecycle.advance(version, phase, now=now, reason=reason, faults=faults, files={})
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Strangers' names may hold what no database takes: lone surrogates, zero bytes."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 

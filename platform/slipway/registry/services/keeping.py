@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -43,11 +44,15 @@ def import_directory(
     return _begin(project_id=project_id, name=name, source=source, base=base, made_by=made_by)
 
 
+@transaction.atomic
 def import_upload(
     *, project_id: UUID, name: str, upload_id: UUID, base: str = "", made_by: str = ""
 ) -> VersionFact:
     """Begin to import an archive that was uploaded before."""
-    upload = Upload.objects.filter(pk=upload_id, project_id=project_id).first()
+    # Locked: the sweep that forgets old uploads sees this import, or we see that it is gone.
+    upload = (
+        Upload.objects.select_for_update().filter(pk=upload_id, project_id=project_id).first()
+    )
     if upload is None or upload.finished_at is None:
         raise Invalid(
             "There is no finished upload with this id.",
@@ -189,12 +194,12 @@ def _allowed(path: str) -> Path:
     """The directory itself, once it is known to lie below one that imports are allowed from."""
     allowed = settings.IMPORT_PATHS
     where = ":".join(str(each) for each in allowed) or "nowhere (SLIPWAY_IMPORT_PATHS is not set)"
-    folder = Path(path)
-    resolved = folder.resolve() if folder.is_absolute() and "\0" not in path else None
+    resolved = _resolved(path)
     if resolved is None or not any(resolved.is_relative_to(each) for each in allowed):
         raise Invalid(
             "Models may not be imported from this path.",
-            Detail(field="path", rule=f"an absolute path below {where}", value=path,
+            Detail(field="path", rule=f"an absolute path below {where}",
+                   value=ingest.printable(path),
                    fix="Move the files there, or let SLIPWAY_IMPORT_PATHS name their folder."),
         )  # fmt: skip
     if not resolved.is_dir():
@@ -202,6 +207,20 @@ def _allowed(path: str) -> Path:
             "There is no such directory on the platform's machine.",
             Detail(field="path", rule="a directory", value=path, fix="Check the path."),
         )
+    return resolved
+
+
+def _resolved(path: str) -> Path | None:
+    """Where the path leads; None if it is not absolute, or no folder can have such a name."""
+    if not path.startswith("/"):
+        return None
+    try:
+        path.encode()
+        resolved = Path(path).resolve()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            resolved.lstat()
+    except (OSError, RuntimeError, ValueError):  # too long; links in a circle; not to be encoded
+        return None
     return resolved
 
 

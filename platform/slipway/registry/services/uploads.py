@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
+
 from slipway import backends
-from slipway.backends.objects import MAX_PARTS, BadUpload, Part
+from slipway.backends.objects import MAX_PARTS, BadUpload, Missing, Part
 from slipway.core.errors import Conflict, Detail, Invalid, NotFound
-from slipway.registry.models import Upload
+from slipway.registry.models import ModelVersion, Upload, VersionPhase
 
 SMALLEST_PART = 8 * 1024 * 1024
 LARGEST_UPLOAD = 4 * 1024**4
@@ -68,6 +71,26 @@ def finish(upload: Upload, *, now: datetime) -> None:
     """Join the parts; Conflict naming the missing ones. Finishing twice is once."""
     if upload.finished_at is not None:
         return
+    if not _joined(upload):
+        try:
+            _join(upload)
+        except Conflict:
+            # Two finishes at once: the other one may have joined them.
+            if not _joined(upload):
+                raise
+    Upload.objects.filter(pk=upload.pk, finished_at=None).update(finished_at=now)
+    upload.finished_at = now
+
+
+def _joined(upload: Upload) -> bool:
+    """Whether an earlier finish joined the parts but died before it could say so."""
+    try:
+        return backends.objects().stat(upload.key).size_bytes == upload.size_bytes
+    except Missing:
+        return False
+
+
+def _join(upload: Upload) -> None:
     have = received(upload)
     missing = sorted(set(range(1, count_parts(upload) + 1)) - {part.number for part in have})
     if missing:
@@ -82,11 +105,12 @@ def finish(upload: Upload, *, now: datetime) -> None:
             Detail(field="size_bytes", rule=str(upload.size_bytes), value=total,
                    fix="Send the parts that are too short or too long again."),
         )  # fmt: skip
-    backends.objects().finish_upload(
-        upload.key, upload.store_id, list(range(1, count_parts(upload) + 1))
-    )
-    Upload.objects.filter(pk=upload.pk, finished_at=None).update(finished_at=now)
-    upload.finished_at = now
+    try:
+        backends.objects().finish_upload(
+            upload.key, upload.store_id, list(range(1, count_parts(upload) + 1))
+        )
+    except BadUpload as error:
+        raise Conflict(f"The upload cannot be finished: {error}.") from error
 
 
 def abort(upload: Upload) -> None:
@@ -97,5 +121,27 @@ def abort(upload: Upload) -> None:
 
 def forget_old(now: datetime) -> None:
     """Remove what was uploaded long ago; imported models have their own copy."""
-    for upload in Upload.objects.filter(created_at__lt=now - KEPT).order_by("created_at", "pk"):
-        abort(upload)
+    old = Upload.objects.filter(created_at__lt=now - KEPT).order_by("created_at", "pk")
+    for found in old:
+        with transaction.atomic():
+            # An import takes the same lock, so it finds the upload gone or we see that it began.
+            upload = Upload.objects.select_for_update().filter(pk=found.pk).first()
+            if upload and _last_touched(upload) < now - KEPT and not _being_read(upload):
+                abort(upload)
+
+
+def _last_touched(upload: Upload) -> datetime:
+    """When the upload was finished, or else when its last part came."""
+    if upload.finished_at is not None:
+        return upload.finished_at
+    times = [upload.created_at, *(part.received_at for part in received(upload))]
+    with suppress(Missing):
+        times.append(backends.objects().stat(upload.key).modified_at)
+    return max(times)
+
+
+def _being_read(upload: Upload) -> bool:
+    reading = ModelVersion.objects.filter(
+        project_id=upload.project_id, phase=VersionPhase.IMPORTING, source__key=upload.key
+    )
+    return reading.exists()
