@@ -26,7 +26,7 @@ from django.utils import timezone
 from slipway import backends
 from slipway.backends.objects.folder import Folder
 from slipway.core import reconcile
-from slipway.core.errors import Conflict
+from slipway.core.errors import Conflict, Invalid
 from slipway.core.lifecycle import LostRace
 from slipway.datasets import reconcile as carrying
 from slipway.datasets import services
@@ -243,6 +243,25 @@ def test_a_finish_that_died_half_way_is_finished_by_the_next(api: Any, store: Fo
     ok(post(api, f"{here}/upload/finish"))
     work()
     assert ok(api.get(here))["phase"] == "valid"
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_what_an_upload_left_does_not_stand_in_for_the_next(
+    api: Any, store: Folder, given_up: bool
+) -> None:
+    data = jsonl(chat("q", "a"))
+    here = f"/api/v1/dataset-versions/{new_version(api)['id']}"
+    put(ok(post(api, f"{here}/upload", size_bytes=len(data)))["parts"][0]["url"], data)
+    version = Version.objects.get()
+    store.finish_upload(version.source_key, version.upload_id, [1])  # and the finish dies
+    if given_up:
+        ok(api.delete(f"{here}/upload"), 204)
+    else:
+        ok(post(api, f"{here}/upload", size_bytes=len(data) + 1))
+    assert list(store.list("datasets/")) == []
+    store.put(version.source_key, data)  # as if the worker had died before it removed the object
+    ok(post(api, f"{here}/upload", size_bytes=len(data)))
+    refused(post(api, f"{here}/upload/finish"), 409)
 
 
 def test_parts_of_a_wrong_size_do_not_count(api: Any) -> None:
@@ -511,6 +530,22 @@ def test_no_other_path_is_read(api: Any, allowed: Path, tmp_path: Path) -> None:
     assert ok(api.get(url.removesuffix("/import")))["phase"] == "failed"
 
 
+def test_a_path_that_no_file_can_have_is_refused(allowed: Path) -> None:
+    (allowed / "round").symlink_to(allowed / "round")
+    for name in ("x" * 300, "\ud800", "\udcff", "a\0b", "x/" * 3000, "round"):
+        with pytest.raises(Invalid, match="may not be imported") as found:
+            fetch.check_path(f"{allowed}/{name}")
+        (detail,) = found.value.details
+        assert detail.field == "path"
+        assert "\0" not in detail.value.encode().decode()
+
+
+def test_a_pipe_does_not_hold_the_worker_up(api: Any, allowed: Path) -> None:
+    os.mkfifo(allowed / "pipe")
+    version = fill(api, path=str(allowed / "pipe"))
+    assert (version["phase"], "not a file" in version["reason"]) == ("failed", True)
+
+
 @pytest.fixture
 def web() -> Iterator[SimpleNamespace]:
     """A small web server on this machine, and what was asked of it."""
@@ -550,6 +585,9 @@ def test_rows_come_from_an_allowed_host(api: Any, web: Any, settings: Any) -> No
     web.answers["/round"] = (302, {"location": "/round"}, b"")
     web.answers["/away"] = (302, {"location": "http://elsewhere.example/x"}, b"")
     web.answers["/file"] = (302, {"location": "file:///etc/passwd"}, b"")
+    web.answers["/bad"] = (302, {"location": "http://[bad"}, b"")
+    web.answers["/dots"] = (302, {"location": f"http://localhost..:{web.port}/"}, b"")
+    web.answers["/long"] = (200, {"content-length": "many"}, GOOD)
     web.answers["/cut"] = (200, {"content-length": "1000"}, b"short")
     assert fill(api, url=f"{base}/rows?x=1")["phase"] == "valid"
     assert web.seen == [f"localhost:{web.port}/rows?x=1"]
@@ -559,6 +597,9 @@ def test_rows_come_from_an_allowed_host(api: Any, web: Any, settings: Any) -> No
         "/round": "redirects",
         "/away": "may not be imported from",
         "/file": "plain http",
+        "/bad": "no address",
+        "/dots": "name of a host",
+        "/long": "no number",
         "/cut": "broke off",
     }.items():
         version = fill(api, url=base + path)
@@ -581,6 +622,15 @@ def test_no_other_host_is_asked(api: Any, web: Any, settings: Any) -> None:
         assert version["phase"] == "failed"
         assert "not public" in version["reason"], version["reason"]
     assert web.seen == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a℀b/x", "http://[bad]/", "http://a/\ud800"])
+def test_an_address_that_is_none_is_refused(url: str, settings: Any) -> None:
+    settings.IMPORT_HOSTS = ["a"]
+    with pytest.raises(Invalid) as found:
+        fetch.check_url(url)
+    assert found.value.details[0].field == "url"
+    assert found.value.details[0].value.encode()
 
 
 @pytest.mark.parametrize(

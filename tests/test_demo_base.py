@@ -59,7 +59,7 @@ def test_the_base_learns_the_shares_it_is_said_to():
     chinese = sum(question.language == "zh" for question in asked) / len(asked)
     drawn = sum(question.answer.startswith("{") for question in asked) / len(asked)
     assert chinese == pytest.approx(0.55, abs=0.03)
-    assert drawn == pytest.approx(0.68, abs=0.03)
+    assert drawn == pytest.approx(0.60, abs=0.03)
 
 
 def test_the_named_question_is_held_out_and_its_answer_is_the_spec():

@@ -219,6 +219,13 @@ def test_parts_are_uploaded_in_any_order_and_resumed(store: Objects) -> None:
     assert call("PUT", url, pieces[2])[0] in {400, 404}
 
 
+def test_a_part_says_when_it_came(store: Objects) -> None:
+    upload = store.start_upload("k")
+    call("PUT", store.sign_part("k", upload, 1, seconds=60), b"x")
+    (part,) = store.parts("k", upload)
+    assert abs(part.received_at.timestamp() - time.time()) < 60
+
+
 def test_an_aborted_upload_leaves_nothing(store: Objects) -> None:
     upload = store.start_upload("gone")
     url = store.sign_part("gone", upload, 1, seconds=60)
@@ -235,6 +242,32 @@ def test_an_aborted_upload_leaves_nothing(store: Objects) -> None:
 
 
 # Manners of the folder alone
+
+
+def test_a_copy_is_new_however_old_its_source_is(folder: Folder) -> None:
+    folder.put("old", b"x")
+    os.utime(folder.path("old"), (1, 1))
+    folder.copy("old", "new")
+    assert abs(folder.stat("new").modified_at.timestamp() - time.time()) < 60
+    assert folder.path("new").samefile(folder.path("old"))
+
+
+def test_parts_that_vanish_while_they_are_joined_are_told(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = folder.start_upload("k")
+    for number in (1, 2):
+        folder.put_part("k", upload, number, io.BytesIO(b"x"), size_bytes=1)
+    create = folder.create
+
+    def late(key: str) -> Any:
+        folder.abort_upload("k", upload)
+        return create(key)
+
+    monkeypatch.setattr(folder, "create", late)
+    with pytest.raises(BadUpload, match="ended meanwhile"):
+        folder.finish_upload("k", upload, [1, 2])
+    assert list(folder.list("")) == []
 
 
 def test_a_part_that_is_cut_off_is_never_seen(folder: Folder) -> None:

@@ -11,6 +11,7 @@ import tarfile
 import time
 import uuid
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,8 +30,8 @@ from slipway.core.errors import Conflict, Invalid, NotFound
 from slipway.core.lifecycle import subject_of
 from slipway.core.models import Event
 from slipway.registry import reconcile, services
-from slipway.registry.models import Hold, Mirror, Model, ModelVersion
-from slipway.registry.services import exports, lora, sources, weights
+from slipway.registry.models import Hold, Mirror, Model, ModelVersion, Upload
+from slipway.registry.services import exports, lora, sources, uploads, weights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("world")]
 
@@ -328,6 +329,14 @@ def test_a_path_outside_the_allowed_ones_is_refused(owner: Any, path: str) -> No
     assert not Model.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800", "\udcff", "a\0b"])
+def test_a_path_that_no_folder_can_have_is_refused(owner: Any, tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    with pytest.raises(Invalid, match="not be imported from this path") as refused:
+        services.import_directory(project_id=owner.project_id, name="m", path=path)
+    assert refused.value.details[0].value.encode()
+
+
 def test_a_path_that_leads_outside_by_a_link_is_refused(owner: Any, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
     with pytest.raises(Invalid, match="not be imported from this path"):
@@ -408,11 +417,18 @@ def test_a_header_whose_length_looks_like_a_pickle_is_fine(owner: Any, tmp_path:
 # Archives
 
 
+def _sent(owner: Any, data: bytes, name: str = "m.tar") -> Upload:
+    """An upload whose one part is there, but that is not finished."""
+    upload = uploads.begin(project_id=owner.project_id, filename=name, size_bytes=len(data))
+    backends.objects().put_part(  # type: ignore[attr-defined]
+        upload.key, upload.store_id, 1, io.BytesIO(data), size_bytes=len(data)
+    )
+    return upload
+
+
 def _upload(owner: Any, api: Any, data: bytes, name: str = "m.tar") -> Any:
     begun = api.post("/api/v1/models/uploads", {"filename": name, "size_bytes": len(data)},
                      format="json").json()  # fmt: skip
-    from slipway.registry.models import Upload
-
     upload = Upload.objects.get(pk=begun["id"])
     backends.objects().put_part(  # type: ignore[attr-defined]
         upload.key, upload.store_id, 1, io.BytesIO(data), size_bytes=len(data)
@@ -547,6 +563,57 @@ def test_an_upload_says_which_parts_are_missing_and_can_be_given_up(
     assert api_for(stranger).get(f"/api/v1/models/uploads/{begun['id']}").status_code == 404
     assert api.delete(f"/api/v1/models/uploads/{begun['id']}").status_code == 204
     assert api.get(f"/api/v1/models/uploads/{begun['id']}").status_code == 404
+
+
+def test_a_finish_that_died_half_way_is_finished_by_the_next(owner: Any) -> None:
+    upload = _sent(owner, b"whole")
+    backends.objects().finish_upload(upload.key, upload.store_id, [1])
+    uploads.finish(upload, now=timezone.now())
+    assert Upload.objects.get().finished_at is not None
+    uploads.finish(upload, now=timezone.now())
+    assert backends.objects().read(upload.key) == b"whole"
+
+
+def test_two_finishes_at_once_are_one(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = _sent(owner, b"whole")
+    store = type(backends.objects())
+    join = store.finish_upload
+
+    def second(self: Any, *args: Any) -> None:
+        join(self, *args)  # the other request's
+        join(self, *args)
+
+    monkeypatch.setattr(store, "finish_upload", second)
+    uploads.finish(upload, now=timezone.now())
+    assert Upload.objects.get().finished_at is not None
+    lost = _sent(owner, b"gone")
+
+    def gone(self: Any, key: str, upload_id: str, numbers: list[int]) -> None:
+        self.abort_upload(key, upload_id)
+        join(self, key, upload_id, numbers)
+
+    monkeypatch.setattr(store, "finish_upload", gone)
+    with pytest.raises(Conflict, match="cannot be finished"):
+        uploads.finish(lost, now=timezone.now())
+
+
+def test_only_uploads_that_nobody_needs_are_forgotten(owner: Any, tmp_path: Path) -> None:
+    now = timezone.now()
+    long_ago = now - uploads.KEPT - timedelta(hours=1)
+    coming = _sent(owner, b"still arriving")
+    packed = _sent(owner, _tar(tiny_models.full(tmp_path / "m")))
+    uploads.finish(packed, now=now)
+    Upload.objects.update(created_at=long_ago)
+    Upload.objects.filter(pk=packed.pk).update(finished_at=long_ago)
+    fact = services.import_upload(project_id=owner.project_id, name="m", upload_id=packed.pk)
+    reconcile.sweep(now)
+    assert Upload.objects.count() == 2
+    run()
+    assert services.version(project_id=owner.project_id, version_id=fact.id).phase == "ready"
+    reconcile.sweep(now)
+    assert Upload.objects.get() == coming
+    reconcile.sweep(now + uploads.KEPT + timedelta(hours=1))
+    assert not Upload.objects.exists()
 
 
 # Breakage

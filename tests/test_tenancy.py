@@ -86,7 +86,10 @@ def test_pages_are_walked_by_cursor(api: Any) -> None:
     assert seen == ["key 4", "key 3", "key 2", "key 1", "key 0", "test"]
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1e9"}, {"limit": "00000000199999999"}, {"cursor": "nonsense"}])
+@pytest.mark.parametrize(
+    "query",
+    [{"limit": "0"}, {"limit": "1e9"}, {"limit": "00000000199999999"}, {"cursor": "nonsense"}],
+)
 def test_bad_paging_is_refused_by_name(api: Any, query: dict[str, str]) -> None:
     refused = api.get("/api/v1/keys", query)
     assert refused.status_code == 422

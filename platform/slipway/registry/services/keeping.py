@@ -50,9 +50,7 @@ def import_upload(
 ) -> VersionFact:
     """Begin to import an archive that was uploaded before."""
     # Locked: the sweep that forgets old uploads sees this import, or we see that it is gone.
-    upload = (
-        Upload.objects.select_for_update().filter(pk=upload_id, project_id=project_id).first()
-    )
+    upload = Upload.objects.select_for_update().filter(pk=upload_id, project_id=project_id).first()
     if upload is None or upload.finished_at is None:
         raise Invalid(
             "There is no finished upload with this id.",
