@@ -329,7 +329,7 @@ def test_a_path_outside_the_allowed_ones_is_refused(owner: Any, path: str) -> No
     assert not Model.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "\ud800", "\udcff", "a\0b"])
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800", "a\0b"])
 def test_a_path_that_no_folder_can_have_is_refused(owner: Any, tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name)
     with pytest.raises(Invalid, match="not be imported from this path") as refused:
