@@ -75,7 +75,7 @@ class Story:
         self.seconds[title] = time.monotonic() - began
 
     def say(self, text: str) -> None:
-        self.console.print(f"   {text}")
+        self.console.print(f"   {text}", soft_wrap=True)
 
     # 1
 

@@ -1,4 +1,4 @@
-"""A short campaign of kills; `tests/walks/faults.py` runs a long one."""
+"""A short campaign of kills; `tests/faults.py` runs a long one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Kill parts of a running platform at random moments of the story, and check that nothing is lost.
 
-`python tests/walks/faults.py --runs 20 --seed 1` runs the whole campaign on one platform; the
+`python tests/faults.py --runs 20 --seed 1` runs the whole campaign on one platform; the
 tests run a short one. Every run: start the story with rows of its own seed, kill one part with
 SIGKILL at a random moment of it, wait for the story, then check the books:
 
