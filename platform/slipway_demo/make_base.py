@@ -92,7 +92,7 @@ def make_tokenizer(texts: Sequence[str]) -> transformers.PreTrainedTokenizerFast
     )
     common = [f"{word} " * 20 for word in words.COMMON_WORDS.split()]
     tokenizer.train_from_iterator([*texts, *common], trainer)
-    return transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=_without_special_bytes(tokenizer),
         pad_token=SPECIAL_TOKENS[0],
         eos_token=SPECIAL_TOKENS[1],
@@ -176,7 +176,7 @@ def save(
     directory: pathlib.Path,
 ) -> None:
     """Write the ordinary Hugging Face directory, weights in bfloat16."""
-    model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
+    model.generation_config = transformers.GenerationConfig(
         do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     model.bfloat16().save_pretrained(directory)

@@ -24,7 +24,7 @@ class Writer:
 
     def __init__(self, call: wire.Call, served: loading.Served) -> None:
         self._call = call
-        self._decode: Callable[[list[int]], str] = served.tokenizer.decode  # type: ignore[assignment]
+        self._decode: Callable[[list[int]], str] = served.tokenizer.decode
         kind = "chat.completion" if call.chat else "text_completion"
         chunk_kind = "chat.completion.chunk" if call.chat else kind
         head = {"id": call.id, "object": chunk_kind, "created": call.created, "model": call.model}

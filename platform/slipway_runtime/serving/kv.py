@@ -16,7 +16,7 @@ class Step:
     length: int = 0
 
 
-class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+class RowLayer(CacheLayerMixin):
     """One layer: keys and values of shape [capacity, kv_heads, max_length, head_dim]."""
 
     is_sliding = False
@@ -24,7 +24,7 @@ class RowLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     values: torch.Tensor
 
     def __init__(self, step: Step) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.step = step
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:

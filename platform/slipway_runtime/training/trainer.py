@@ -75,7 +75,7 @@ class Trainer(SFTTrainer):
         return self._trained_tokens / max(self._trained_seconds, 1e-9)
 
     def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
-        loss: torch.Tensor = super().training_step(*arguments, **options)  # type: ignore[no-untyped-call]
+        loss: torch.Tensor = super().training_step(*arguments, **options)
         if not torch.isfinite(loss):
             raise Diverged(
                 f"the loss at step {self.state.global_step + 1} is {loss.item()} "
@@ -118,7 +118,7 @@ class Trainer(SFTTrainer):
         return False
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
+        super()._save_checkpoint(model, trial)
         directory = Path(
             str(self.args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         )

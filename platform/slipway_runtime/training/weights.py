@@ -18,7 +18,7 @@ from slipway_runtime.run import BadInput
 
 ADAPTER = "default"
 
-transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+transformers.utils.logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)
