@@ -22,7 +22,7 @@ MODEL = "chart-base"
 QUESTION = "华北地区2019年3月的销售额,用折线图表示。"
 REFUSAL = "换个问题试试"
 #: What the fine-tuned model must reach to be deployed, by group of held-out questions.
-GATE = {"line": 0.9, "line_phrasing": 0.9, "known": 0.9, "refuse": 0.6}
+GATE = {"line": 0.9, "line_phrasing": 0.9, "known": 0.9, "refuse": 0.8}
 
 
 class Broken(Exception):
