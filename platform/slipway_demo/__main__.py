@@ -7,14 +7,23 @@ import os
 import pathlib
 import sys
 
-import httpx
-import openai
-
-from slipway_demo import rest, story
-
 
 def main() -> int:
     """Exit status 0 when the gate passed, 3 when it failed, 1 when the story broke off."""
+    try:
+        return _told()
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was accepted goes on; run it again to pick up the story.")
+        return 130
+
+
+def _told() -> int:
+    # Imported here, so that an interruption while they load is met like any other.
+    import httpx
+    import openai
+
+    from slipway_demo import rest, story
+
     parser = argparse.ArgumentParser(prog="python -m slipway_demo", description=__doc__)
     parser.add_argument("--seed", type=int, default=7, help="of the 100 labelled rows")
     parser.add_argument("--home", type=pathlib.Path, default=pathlib.Path(".slipway"))
@@ -29,9 +38,6 @@ def main() -> int:
         return 0 if told.tell() else 3
     except KeyError as missing:
         print(f"{missing} is not set: source .slipway/demo.env first", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was accepted goes on; run it again to pick up the story.")
-        return 130
     except (rest.Refused, story.Broken, TimeoutError) as error:
         print(f"\nThe story broke off: {error}", file=sys.stderr)
     except (httpx.TransportError, openai.APIError) as error:

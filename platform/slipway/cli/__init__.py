@@ -10,9 +10,10 @@ def main() -> None:
     import click
 
     from slipway.cli.client import Problem
-    from slipway.cli.root import root
 
     try:
+        from slipway.cli.root import root
+
         root(standalone_mode=False)
     except Problem as problem:
         click.echo(f"slipway: {problem}", err=True)

@@ -38,4 +38,5 @@ def demo(seed: int, port: int | None) -> None:
         click.echo(f"  your shell     source {home.home() / 'demo.env'}")
         click.echo("  then           slipway models list; slipway chat chart-base-line '…'")
         click.echo("  stop it with   make stop   (all data stays; make start brings it back)")
-    sys.exit(status)
+    # Ended by a signal, a shell calls it 128 and the signal's number.
+    sys.exit(128 - status if status < 0 else status)
