@@ -17,6 +17,7 @@ import certifi
 import urllib3
 from django.conf import settings
 
+from slipway.core import paths
 from slipway.core.errors import Detail, Invalid
 from slipway_contracts.formats import LIMITS
 
@@ -29,7 +30,7 @@ class FetchFailed(Exception):
     """The bytes could not be had; the message says why, for the user's eyes."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_printable(message))
+        super().__init__(paths.printable(message))
 
 
 def check_path(path: str) -> Path:
@@ -39,32 +40,15 @@ def check_path(path: str) -> Path:
     detail = Detail(
         field="path",
         rule=rule,
-        value=_printable(path),
+        value=paths.printable(path),
         fix="upload the file, or set SLIPWAY_IMPORT_PATHS",
     )
     if not path.startswith("/"):
         raise Invalid("The path must be absolute.", detail)
-    real = _real(path)
+    real = paths.real(path)
     if real is None or not any(real.is_relative_to(root) for root in allowed):
         raise Invalid("This path may not be imported from.", detail)
     return real
-
-
-def _real(path: str) -> Path | None:
-    """Where the path leads; None if no file can have such a name, or no row can hold it."""
-    try:
-        path.encode()
-        real = Path(path).resolve()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            real.lstat()
-    except (OSError, RuntimeError, ValueError):  # too long; links in a circle; not to be encoded
-        return None
-    return real
-
-
-def _printable(text: str) -> str:
-    """Names that strangers chose may hold what no row and no answer can."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 @contextmanager
@@ -97,7 +81,7 @@ def check_url(url: str) -> None:
     allowed = settings.IMPORT_HOSTS
     rule = f"http or https on {', '.join(allowed)}" if allowed else "no host is allowed here"
     fix = "upload the file, or set SLIPWAY_IMPORT_HOSTS"
-    detail = Detail(field="url", rule=rule, value=_printable(url), fix=fix)
+    detail = Detail(field="url", rule=rule, value=paths.printable(url), fix=fix)
     try:
         url.encode()
         parts = urlsplit(url)

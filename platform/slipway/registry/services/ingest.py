@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from slipway import backends
 from slipway.backends.objects import Missing, StorageFull
-from slipway.core import lifecycle, nudge, reconcile
+from slipway.core import lifecycle, nudge, paths, reconcile
 from slipway.core.errors import Detail
 from slipway.registry.models import Mirror, MirrorPhase, ModelVersion, VersionPhase
 from slipway.registry.services import reading, rules, sources
@@ -38,7 +38,7 @@ def take_in(version: ModelVersion, now: datetime) -> None:
         sizes = source.sizes()
         take, left = rules.judge_names(sizes)
         if left:
-            names = printable(", ".join(left[:10]))
+            names = paths.printable(", ".join(left[:10]))
             version.notices = [f"Left out, for a model does not need them: {names}"]
         _fetch(version, source, {path: sizes[path] for path in take})
         lifecycle.annotate(version, reason="checking the files", notices=version.notices)
@@ -77,17 +77,12 @@ def _examined(version: ModelVersion) -> dict[str, Any]:
 def _turn_down(version: ModelVersion, phase: str, refusal: rules.Refusal, now: datetime) -> None:
     backends.objects().delete_prefix(f"{version.prefix}/")
     faults = [
-        {name: printable(value) if isinstance(value, str) else value
+        {name: paths.printable(value) if isinstance(value, str) else value
          for name, value in detail.as_dict().items()}
         for detail in refusal.details[:100]
     ]  # fmt: skip
-    reason = printable(str(refusal))
+    reason = paths.printable(str(refusal))
     lifecycle.advance(version, phase, now=now, reason=reason, faults=faults, files={})
-
-
-def printable(text: str) -> str:
-    """Strangers' names may hold what no database takes: lone surrogates, zero bytes."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _fetch(version: ModelVersion, source: sources.Source, sizes: dict[str, int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +15,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from slipway import backends
-from slipway.core import lifecycle, nudge, reconcile
+from slipway.core import lifecycle, nudge, paths, reconcile
 from slipway.core.errors import Conflict, Detail, Invalid
 from slipway.registry.models import (
     Alias,
@@ -192,12 +191,12 @@ def _allowed(path: str) -> Path:
     """The directory itself, once it is known to lie below one that imports are allowed from."""
     allowed = settings.IMPORT_PATHS
     where = ":".join(str(each) for each in allowed) or "nowhere (SLIPWAY_IMPORT_PATHS is not set)"
-    resolved = _resolved(path)
+    resolved = paths.real(path)
     if resolved is None or not any(resolved.is_relative_to(each) for each in allowed):
         raise Invalid(
             "Models may not be imported from this path.",
             Detail(field="path", rule=f"an absolute path below {where}",
-                   value=ingest.printable(path),
+                   value=paths.printable(path),
                    fix="Move the files there, or let SLIPWAY_IMPORT_PATHS name their folder."),
         )  # fmt: skip
     if not resolved.is_dir():
@@ -205,20 +204,6 @@ def _allowed(path: str) -> Path:
             "There is no such directory on the platform's machine.",
             Detail(field="path", rule="a directory", value=path, fix="Check the path."),
         )
-    return resolved
-
-
-def _resolved(path: str) -> Path | None:
-    """Where the path leads; None if it is not absolute, or no folder can have such a name."""
-    if not path.startswith("/"):
-        return None
-    try:
-        path.encode()
-        resolved = Path(path).resolve()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            resolved.lstat()
-    except (OSError, RuntimeError, ValueError):  # too long; links in a circle; not to be encoded
-        return None
     return resolved
 
 
