@@ -419,6 +419,15 @@ def test_a_model_that_is_not_there_says_why(
     assert response.headers.get("x-should-retry") == (None if after else "false")
 
 
+@pytest.mark.parametrize("state", ["starting", "stopped"])
+def test_no_is_never_said_from_an_old_picture(gw: World, state: str) -> None:
+    for _ in range(3):
+        gw.routes = {("p1", "m"): gw.route(endpoints=(), state=state)}
+        wait_until(lambda: not gw.gateway.snapshots.current.routes[("p1", "m")].endpoints)
+        gw.routes = {("p1", "m"): gw.route()}
+        assert post(gw, {"model": "m", "messages": ASK}).status_code == 200
+
+
 def test_a_route_takes_so_many_at_once(gw: World) -> None:
     async def slow(exchange: Exchange) -> None:
         await asyncio.sleep(0.5)

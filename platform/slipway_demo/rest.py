@@ -61,6 +61,14 @@ class Rest:
                 raise
             return found
 
+    def post_once(self, path: str, body: dict[str, Any] | None = None) -> None:
+        """POST a change of state, which someone else may have asked for a moment ago."""
+        try:
+            self.post(path, body)
+        except Refused as error:
+            if error.status != 409:
+                raise
+
     def put(self, address: str, data: bytes) -> None:
         """Send bytes to a signed address; no credential goes along."""
         self._patiently(lambda: httpx.put(address, content=data, timeout=300))

@@ -80,35 +80,48 @@ class Story:
     # 1
 
     def import_base(self) -> dict[str, Any]:
-        archive = _tar(BASE)
-        model = self.rest.named("models", MODEL)
-        latest = model and model["latest"]
-        if latest and latest["phase"] == "ready":
-            version = latest
+        version = self.first_base()
+        if version:
             self.say(f"{version['reference']} is there already")
         else:
-            upload = self.rest.post(
-                "models/uploads", {"filename": f"{MODEL}.tar", "size_bytes": len(archive)}
-            )
-            where = f"models/uploads/{upload['id']}"
-            part_bytes = upload["part_bytes"]
-            for number in range(1, upload["parts"] + 1):
-                piece = archive[(number - 1) * part_bytes : number * part_bytes]
-                address = self.rest.get(f"{where}/parts/{number}")["address"]
-                self.rest.put(address, piece)
-            self.rest.post(f"{where}/finish")
-            version = self.rest.post("models/import", {"name": MODEL, "upload": upload["id"]})
-            version = self.rest.wait(
-                f"model-versions/{version['id']}", until=lambda v: v["phase"] != "importing"
-            )
-            if version["phase"] != "ready":
-                raise Broken(f"the base was refused: {version['reason']}")
+            self.send_base(_tar(BASE))
+            version = self.first_base()
+        if version is None:
+            latest = self.rest.named("models", MODEL)["latest"]
+            raise Broken(f"the base was refused: {latest['reason']}")
         self.say(
             f"{version['reference']}: {version['architecture']}, "
             f"{version['parameters'] / 1e6:.2f} M parameters, {version['dtype']}, "
             f"{version['size_bytes'] / 1e6:.1f} MB"
         )
-        return dict(version)
+        return version
+
+    def first_base(self) -> dict[str, Any] | None:
+        """The oldest version that is ready, once none is on its way: the same for every telling."""
+        model = self.rest.named("models", MODEL)
+        if model is None:
+            return None
+        versions = list(self.rest.pages(f"models/{model['id']}/versions", limit=500))
+        settled = [
+            self.rest.wait(
+                f"model-versions/{version['id']}", until=lambda v: v["phase"] != "importing"
+            )
+            for version in versions
+        ]
+        ready = [version for version in settled if version["phase"] == "ready"]
+        return min(ready, key=lambda version: int(version["number"]), default=None)
+
+    def send_base(self, archive: bytes) -> None:
+        upload = self.rest.post(
+            "models/uploads", {"filename": f"{MODEL}.tar", "size_bytes": len(archive)}
+        )
+        where = f"models/uploads/{upload['id']}"
+        part_bytes = upload["part_bytes"]
+        for number in range(1, upload["parts"] + 1):
+            piece = archive[(number - 1) * part_bytes : number * part_bytes]
+            self.rest.put(self.rest.get(f"{where}/parts/{number}")["address"], piece)
+        self.rest.post(f"{where}/finish")
+        self.rest.post("models/import", {"name": MODEL, "upload": upload["id"]})
 
     # 2
 
@@ -179,10 +192,9 @@ class Story:
             f"{expected['seconds']:.0f} s, {float(expected['price']):.4f} {expected['currency']}, "
             f"{expected['memory_bytes'] / 1e6:.0f} MB; {expected['starts_reason']}"
         )
-        if found and found["phase"] in {"failed", "cancelled"}:
-            job = self.rest.post(f"jobs/{found['id']}/retry")
-        else:
-            job = found or self.rest.post("jobs", asked)
+        job = found or self.rest.make("jobs", asked)
+        if job["phase"] in {"failed", "cancelled"}:
+            self.rest.post_once(f"jobs/{job['id']}/retry")
         job = self.watch(f"jobs/{job['id']}", curves=True)
         metrics = job["metrics"]
         checkpoints = self.rest.get(f"jobs/{job['id']}/checkpoints")["data"]
@@ -201,7 +213,7 @@ class Story:
         name = f"{self.tuned}-{tuned[:8]}"
         run = self.rest.named("evals", name)
         if run is None:
-            run = self.rest.post(
+            run = self.rest.make(
                 "evals",
                 {
                     "name": name,
@@ -215,8 +227,8 @@ class Story:
                     ],
                 },
             )
-        elif run["phase"] in {"failed", "cancelled"}:
-            run = self.rest.post(f"evals/{run['id']}/retry")
+        if run["phase"] in {"failed", "cancelled"}:
+            self.rest.post_once(f"evals/{run['id']}/retry")
         run = self.watch(f"evals/{run['id']}")
         for line in run["scoreboard"]:
             before, after = line["scores"]
@@ -298,9 +310,10 @@ class Story:
         row = self.rest.make("deployments", {"name": name, "model": version_id})
         where = f"deployments/{row['id']}"
         if row["phase"] in {"stopped", "failed"}:
-            self.rest.post(f"{where}/start")
+            self.rest.post_once(f"{where}/start")
         if row["version_id"] != version_id:
-            self.rest.post(f"{where}/swap", {"model": version_id})
+            self.rest.wait(where, until=lambda r: r["phase"] != "starting", seconds=300)
+            self.rest.post_once(f"{where}/swap", {"model": version_id})
         with self.bars() as bars:
             bar = bars.add_task(f"deploy {name}", total=None, note="")
             self.rest.wait(

@@ -17,6 +17,8 @@ from slipway.cli import home
 #: A child that lived this long is healthy again: its next death is restarted at once.
 HEALTHY_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 10.0
+#: The worker starts without a word from the web process after so long.
+WORKER_WAITS_SECONDS = 8.0
 #: How long a child may take to stop when asked, before it is killed.
 PATIENCE_SECONDS = {"web": 12.0, "worker": 10.0, "node": 15.0}
 
@@ -130,16 +132,17 @@ def supervise(*, port: int) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    # The web process migrates first, and people wait for it first: it gets a head start.
-    children = [Child("web"), Child("worker"), Child("node")]
-    children[1].next_start_at = children[2].next_start_at = time.monotonic() + 3.0
+    # Web and node are what people wait for, and have the cores to themselves at first; the
+    # worker needs a database that is migrated, and is soon there.
+    children = [Child("web"), Child("node"), Child("worker")]
+    children[2].next_start_at = time.monotonic() + WORKER_WAITS_SECONDS
     ready = home.run_dir() / "web-ready"
     ready.unlink(missing_ok=True)
     while not stopping:
         now = time.monotonic()
         for child in children:
             if child.process is None:
-                early = child.name != "web" and child.restarts == 0 and ready.exists()
+                early = child.restarts == 0 and ready.exists()
                 if now >= child.next_start_at or early:
                     child.start(environment)
             elif (code := child.died()) is not None:

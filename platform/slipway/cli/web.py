@@ -56,6 +56,9 @@ def main() -> int:
     settings.RUN_DIR.mkdir(parents=True, exist_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     ensure_owner()
+    # Loaded here, so that who waits for the word of readiness does not take our core away.
+    from slipway import asgi, urls  # noqa: F401
+
     (settings.RUN_DIR / "web-ready").touch()
     uvicorn.run(
         "slipway.asgi:application",

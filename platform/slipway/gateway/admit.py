@@ -272,11 +272,13 @@ def _not_answering(route: Route) -> Refusal:
             "Ask again in a few seconds.",
             retry_after=3,
             code="model_starting",
+            again=True,
         )
     return errors.unavailable(
         f"The model `{route.name}` is {route.state}"
         f"{': ' + route.reason if route.reason else ''}. Start its deployment first.",
         code="model_not_running",
+        again=True,
     )
 
 

@@ -185,7 +185,8 @@ class Gateway:
 
         ticket = admit()
         if isinstance(ticket, Refusal) and ticket.again:
-            # The model may have been deployed a moment ago.
+            # The model may have been deployed, or gone live, a moment ago: no from an old picture
+            # would contradict what the REST API says already.
             await self.snapshots.refresh()
             ticket = admit()
         return ticket

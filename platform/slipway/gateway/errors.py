@@ -89,10 +89,16 @@ def model_not_found(name: str) -> Refusal:
 
 
 def unavailable(
-    message: str, *, retry_after: int | None = None, code: str = "model_unavailable"
+    message: str,
+    *,
+    retry_after: int | None = None,
+    code: str = "model_unavailable",
+    again: bool = False,
 ) -> Refusal:
     """503; without `retry_after` asking again is no use, and clients are told so."""
-    return Refusal(503, message, type="server_error", code=code, retry_after=retry_after)
+    return Refusal(
+        503, message, type="server_error", code=code, retry_after=retry_after, again=again
+    )
 
 
 def bad_answer(message: str) -> Refusal:

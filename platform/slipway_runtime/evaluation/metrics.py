@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rouge_score import rouge_scorer
-from sacrebleu.metrics.bleu import BLEU
 
 HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 #: More distinct references than this are no labels but texts.
@@ -106,7 +104,13 @@ def _macro_f1(answers: list[str], references: Sequence[str]) -> Scored:
     return Scored(rows=rows, finish=finish, binary=False, each=[None] * len(wanted))
 
 
+# The libraries of BLEU and ROUGE take seconds to import, so they are where they are used: they
+# would delay every start of the warm parent.
+
+
 def _bleu(answers: list[str], references: Sequence[str]) -> Scored:
+    from sacrebleu.metrics.bleu import BLEU
+
     chinese = any(HAN.search(reference) for reference in references)
     bleu = BLEU(tokenize="zh" if chinese else "13a", effective_order=True)
     found = [bleu.sentence_score(a, [r]) for a, r in zip(answers, references, strict=True)]
@@ -131,6 +135,8 @@ class _Tokenizer:
 
 def _rouge(kind: str) -> Callable[[list[str], Sequence[str]], Scored]:
     def judge(answers: list[str], references: Sequence[str]) -> Scored:
+        from rouge_score import rouge_scorer
+
         scorer = rouge_scorer.RougeScorer([kind], tokenizer=_Tokenizer())
         pairs = zip(answers, references, strict=True)
         return _mean([float(scorer.score(r, a)[kind].fmeasure) for a, r in pairs])
