@@ -9,6 +9,8 @@ from pathlib import Path
 
 from slipway.cli.env import read_env, write_env
 
+STARTUP_FAILED = 3
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "slipway.settings")
 
 
@@ -56,11 +58,7 @@ def main() -> int:
     settings.RUN_DIR.mkdir(parents=True, exist_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     ensure_owner()
-    # Loaded here, so that who waits for the word of readiness does not take our core away.
-    from slipway import asgi, urls  # noqa: F401
-
-    (settings.RUN_DIR / "web-ready").touch()
-    uvicorn.run(
+    config = uvicorn.Config(
         "slipway.asgi:application",
         host="127.0.0.1",
         port=settings.PORT,
@@ -75,7 +73,12 @@ def main() -> int:
         timeout_graceful_shutdown=8,
         timeout_keep_alive=75,
     )
-    return 0
+    # Loaded before the word of readiness, so that who waits for it does not take our core away.
+    config.load()
+    (settings.RUN_DIR / "web-ready").touch()
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else STARTUP_FAILED
 
 
 if __name__ == "__main__":
