@@ -245,6 +245,25 @@ def test_a_finish_that_died_half_way_is_finished_by_the_next(api: Any, store: Fo
     assert ok(api.get(here))["phase"] == "valid"
 
 
+def test_a_finish_that_met_an_abort_finishes_nothing(
+    api: Any, store: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = jsonl(chat("q", "a"))
+    here = f"/api/v1/dataset-versions/{new_version(api)['id']}"
+    put(ok(post(api, f"{here}/upload", size_bytes=len(data)))["parts"][0]["url"], data)
+    join = store.finish_upload
+
+    def joined_then_aborted(*args: Any) -> None:
+        join(*args)
+        ok(api.delete(f"{here}/upload"), 204)
+
+    monkeypatch.setattr(type(store), "finish_upload", lambda _, *args: joined_then_aborted(*args))
+    refused(post(api, f"{here}/upload/finish"), 409)
+    version = Version.objects.get()
+    assert (version.phase, version.source_key, version.upload_id) == ("draft", "", "")
+    assert list(store.list("datasets/")) == []
+
+
 @pytest.mark.parametrize("given_up", [True, False])
 def test_what_an_upload_left_does_not_stand_in_for_the_next(
     api: Any, store: Folder, given_up: bool
@@ -788,6 +807,11 @@ def test_the_sweep_removes_only_what_nobody_owns(api: Any, store: Folder) -> Non
     ok(post(api, f"{here}/upload", size_bytes=5))
     carrying.sweep(timezone.now())
     assert len(list(store.list(""))) == len(kept) + 3
+    old = Version.objects.filter(pk=draft["id"])
+    old.update(created_at=timezone.now() - timedelta(days=8))
+    put(ok(api.get(f"{here}/upload"))["parts"][0]["url"], b"fresh")
+    carrying.sweep(timezone.now())
+    assert ok(api.get(here))["phase"] == "draft", "its parts still come in"
     carrying.sweep(timezone.now() + timedelta(days=8))
     assert [found.key for found in store.list("")] == kept
     assert ok(api.get(here))["phase"] == "failed"

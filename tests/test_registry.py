@@ -565,6 +565,20 @@ def test_an_upload_says_which_parts_are_missing_and_can_be_given_up(
     assert api.get(f"/api/v1/models/uploads/{begun['id']}").status_code == 404
 
 
+def test_an_upload_stays_while_it_is_imported(owner: Any, api: Any) -> None:
+    upload = _sent(owner, b"whole")
+    uploads.finish(upload, now=timezone.now())
+    here = f"/api/v1/models/uploads/{upload.pk}"
+    answer = api.post("/api/v1/models/import", {"name": "m", "upload": str(upload.pk)},
+                      format="json")  # fmt: skip
+    assert answer.status_code == 202
+    refused = api.delete(here)
+    assert (refused.status_code, "being imported" in refused.json()["error"]["message"]) == (
+        409, True)  # fmt: skip
+    run()
+    assert api.delete(here).status_code == 204
+
+
 def test_a_finish_that_died_half_way_is_finished_by_the_next(owner: Any) -> None:
     upload = _sent(owner, b"whole")
     backends.objects().finish_upload(upload.key, upload.store_id, [1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,12 +12,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from slipway import backends
-from slipway.backends.objects import StorageFull
+from slipway.backends.objects import BadUpload, StorageFull
 from slipway.core import reconcile
 from slipway.core.lifecycle import LostRace, advance, annotate
 from slipway.core.models import Tracked
 from slipway.datasets.models import ErrandPhase, Export, LeakCheck, Phase, Version
-from slipway.datasets.services import exports, fetch, imports, leaks
+from slipway.datasets.services import exports, fetch, imports, leaks, uploads
 from slipway.datasets.services.checking import Outcome, Progress
 
 #: Seconds between two notes of progress; each also renews the lease.
@@ -188,6 +189,9 @@ def sweep(now: datetime) -> None:
     store = backends.objects()
     stale = Version.objects.filter(phase=Phase.DRAFT, created_at__lt=now - _UPLOAD_LIFE)
     for version in stale.exclude(upload_id="").order_by("created_at", "pk"):
+        with suppress(BadUpload):
+            if uploads.last_touched(version) > now - _UPLOAD_LIFE:
+                continue
         store.abort_upload(version.source_key, version.upload_id)
         reason = f"the upload was not finished within {_UPLOAD_LIFE.days} days"
         advance(version, Phase.FAILED, now=now, reason=reason, upload_id="")

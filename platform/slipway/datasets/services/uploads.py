@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
+
 from slipway import backends
 from slipway.backends.objects import SIGNED_SECONDS, BadUpload, Missing, Part
 from slipway.core import nudge
@@ -122,8 +124,12 @@ def finish(*, project_id: UUID, version_id: UUID, now: datetime) -> Version:
     version = _uploading(project_id, version_id)
     if not _joined(version):
         _join(version, now=now)
-    reason = "waiting for the worker to check the rows"
-    advance(version, Phase.CHECKING, now=now, reason=reason, upload_id="")
+    with transaction.atomic():
+        kept = Version.objects.select_for_update().get(pk=version.pk)
+        if kept.phase == Phase.DRAFT and kept.upload_id != version.upload_id:
+            raise Conflict("The upload was aborted or begun anew while it was being finished.")
+        reason = "waiting for the worker to check the rows"
+        advance(version, Phase.CHECKING, now=now, reason=reason, upload_id="")
     nudge.soon(Version)
     return version
 
@@ -164,17 +170,26 @@ def _join(version: Version, *, now: datetime) -> None:
 
 def abort(*, project_id: UUID, version_id: UUID) -> None:
     """Forget the parts; the version is an empty draft again."""
-    version = _uploading(project_id, version_id)
-    key, upload_id = version.source_key, version.upload_id
-    annotate(
-        version,
-        reason="waiting for an upload or an import",
-        source={},
-        source_key="",
-        upload_id="",
-        upload_size_bytes=0,
-    )
+    with transaction.atomic():
+        # A finish takes the same lock: it has moved the version on, or finds the upload gone.
+        Version.objects.select_for_update().filter(pk=version_id).first()
+        version = _uploading(project_id, version_id)
+        key, upload_id = version.source_key, version.upload_id
+        annotate(
+            version,
+            reason="waiting for an upload or an import",
+            source={},
+            source_key="",
+            upload_id="",
+            upload_size_bytes=0,
+        )
     _forget(key, upload_id)
+
+
+def last_touched(version: Version) -> datetime:
+    """When the last part of its upload came, or else when the version was made."""
+    parts = backends.objects().parts(version.source_key, version.upload_id)
+    return max([version.created_at, *(part.received_at for part in parts)])
 
 
 def _forget(key: str, upload_id: str) -> None:

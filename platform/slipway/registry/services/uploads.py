@@ -114,6 +114,20 @@ def _join(upload: Upload) -> None:
 
 
 def abort(upload: Upload) -> None:
+    """Forget the archive; Conflict while an import reads it."""
+    with transaction.atomic():
+        # An import takes the same lock, so it finds the upload gone or we see that it began.
+        Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if _being_read(upload):
+            raise Conflict(
+                "A model is being imported from this upload.",
+                Detail(field="upload", rule="not in use", value=str(upload.pk),
+                       fix="wait until the import has ended"),
+            )  # fmt: skip
+        _remove(upload)
+
+
+def _remove(upload: Upload) -> None:
     backends.objects().abort_upload(upload.key, upload.store_id)
     backends.objects().delete(upload.key)
     upload.delete()
@@ -127,7 +141,7 @@ def forget_old(now: datetime) -> None:
             # An import takes the same lock, so it finds the upload gone or we see that it began.
             upload = Upload.objects.select_for_update().filter(pk=found.pk).first()
             if upload and _last_touched(upload) < now - KEPT and not _being_read(upload):
-                abort(upload)
+                _remove(upload)
 
 
 def _last_touched(upload: Upload) -> datetime:
