@@ -10,7 +10,10 @@ import tempfile
 if "SLIPWAY_TEST_HOME" not in os.environ:
     os.environ["SLIPWAY_TEST_HOME"] = tempfile.mkdtemp(prefix="slipway-test-")
     atexit.register(shutil.rmtree, os.environ["SLIPWAY_TEST_HOME"], ignore_errors=True)
-os.environ["SLIPWAY_HOME"] = os.environ["SLIPWAY_TEST_HOME"]
+# Test processes that run side by side have a home each.
+os.environ["SLIPWAY_HOME"] = os.path.join(
+    os.environ["SLIPWAY_TEST_HOME"], os.environ.get("PYTEST_XDIST_WORKER", "")
+)
 os.environ.setdefault("SLIPWAY_IMPORT_PATHS", tempfile.gettempdir())
 
 from slipway.settings import *  # noqa: F403 - everything, once the home is named
