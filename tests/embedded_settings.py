@@ -6,13 +6,14 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 if "SLIPWAY_TEST_HOME" not in os.environ:
     os.environ["SLIPWAY_TEST_HOME"] = tempfile.mkdtemp(prefix="slipway-test-")
     atexit.register(shutil.rmtree, os.environ["SLIPWAY_TEST_HOME"], ignore_errors=True)
 # Test processes that run side by side have a home each.
-os.environ["SLIPWAY_HOME"] = os.path.join(
-    os.environ["SLIPWAY_TEST_HOME"], os.environ.get("PYTEST_XDIST_WORKER", "")
+os.environ["SLIPWAY_HOME"] = str(
+    Path(os.environ["SLIPWAY_TEST_HOME"], os.environ.get("PYTEST_XDIST_WORKER", ""))
 )
 os.environ.setdefault("SLIPWAY_IMPORT_PATHS", tempfile.gettempdir())
 
