@@ -23,7 +23,8 @@ test: .venv/.ready-to-test  ## set up and pass all checks and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks)
+	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/walks)
 
 setup: .venv/.ready  ## only set up the environment
 setup-test: .venv/.ready-to-test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from slipway.backends.compute import Readiness
+from slipway.backends.compute import Readiness, Room
 from slipway.backends.tracking import Point
 from slipway_contracts.workload import Observation, State, Workload
 
@@ -34,6 +34,9 @@ class FakeCompute:
 
     def readiness(self) -> Readiness:
         return Readiness(ready=True)
+
+    def room(self) -> Room:
+        return Room(cpus=8, gpus=8, memory_bytes=6 * 10**9)
 
     def names(self) -> list[str]:
         return sorted(self.applied)

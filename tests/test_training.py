@@ -166,6 +166,9 @@ def test_the_inputs_are_held_while_the_job_may_run(
         ({"method": "magic"}, Invalid, "method"),
         ({"name": "n" * 60}, Invalid, "model"),
         ({"scale": "huge"}, Invalid, "scale"),
+        ({"workers": 9}, Invalid, "workers"),
+        ({"workers": 3, "gpus": 3}, Invalid, "gpus"),
+        ({"workers": 8}, Invalid, "memory"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_made(

@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import pathlib
+import threading
+import time
 from typing import Any
 
 from slipway_contracts.workload import Observation, State, Workload, to_json
@@ -22,6 +24,35 @@ from slipway_runtime.serving import launch, sockets
 _DEPLOYMENT = "engine"
 #: Time for running answers to end when a replica is stopped; the process gets a little more.
 GRACE_SECONDS = 30.0
+
+
+class _Statuses:
+    """Serve's own status, shared by all who look at once: it takes Serve 20 ms to say it."""
+
+    SECONDS = 0.5
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, Any] = {}
+        self._good_until = 0.0
+
+    def get(self) -> dict[str, Any]:
+        """Applications by name, at most SECONDS old and never from before `forget`."""
+        from ray import serve
+
+        with self._lock:
+            if time.monotonic() > self._good_until:
+                self._known = serve.status().applications
+                self._good_until = time.monotonic() + self.SECONDS
+            return self._known
+
+    def forget(self) -> None:
+        """Something was changed: what is known is old."""
+        with self._lock:
+            self._good_until = 0.0
+
+
+_statuses = _Statuses()
 
 
 class EngineFailed(Exception):
@@ -137,14 +168,14 @@ def deploy(workload: Workload, run_dir: pathlib.Path) -> None:
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
+    _statuses.forget()
 
 
 def observe(name: str, run_dir: pathlib.Path) -> Observation:
     """What is there of the deployment now; endpoints are `unix:` paths that are ready."""
-    from ray import serve
     from ray.serve.schema import ApplicationStatus
 
-    application = serve.status().applications.get(name)
+    application = _statuses.get().get(name)
     if application is None:
         return Observation(state=State.ABSENT)
     seen = sockets.look(run_dir, name)
@@ -173,5 +204,6 @@ def delete(name: str, run_dir: pathlib.Path) -> None:
 
     if name in serve.status().applications:
         serve.delete(name, _blocking=False)
+        _statuses.forget()
     else:
         sockets.forget(run_dir, name)

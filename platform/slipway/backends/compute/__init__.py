@@ -21,6 +21,15 @@ class Readiness:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """The most that one workload can ever have there, all its workers together."""
+
+    cpus: int
+    gpus: int
+    memory_bytes: int
+
+
 class Compute(Protocol):
     def apply(self, workload: Workload) -> None:
         """Make the workload exist. Returns at once; does not wait for it to run."""
@@ -36,6 +45,9 @@ class Compute(Protocol):
 
     def readiness(self) -> Readiness:
         """Whether work can start now; the reason names the stage of warming up."""
+
+    def room(self) -> Room | None:
+        """What is there in all, busy or not; None where a queue knows better and says why."""
 
     def names(self) -> list[str]:
         """Names of all workloads that exist there, for sweeping those nobody owns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from slipway.backends.compute import ComputeUnavailable, Readiness
+from slipway.backends.compute import ComputeUnavailable, Readiness, Room
 from slipway_contracts.workload import Observation, Workload, observation_from_json, to_json
 
 #: The agent answers at once or not at all; engines are asked for their health meanwhile.
 TIMEOUT_SECONDS = 10.0
+#: The driver shows a folder here for each GPU.
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 class Local:
@@ -49,6 +52,13 @@ class Local:
         except ComputeUnavailable as error:
             return Readiness(ready=False, reason=str(error))
         return Readiness(ready=answer["ready"], reason=answer["reason"])
+
+    def room(self) -> Room:
+        return Room(
+            cpus=len(os.sched_getaffinity(0)),
+            gpus=len(list(NVIDIA.glob("*"))),
+            memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        )
 
     def names(self) -> list[str]:
         return json.loads(self._ask("GET", "/workloads")[0])["names"]

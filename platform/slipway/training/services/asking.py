@@ -141,7 +141,30 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
         gpus=ask.gpus,
         now=now,
     )
+    _check_room(ask, estimate)
     return Plan(base=base, dataset=dataset, held_out=held_out, resolved=resolved, estimate=estimate)
+
+
+def _check_room(ask: Ask, estimate: Estimate) -> None:
+    """Refuse what could never run here, before it takes the place of what could."""
+    room = backends.compute().room()
+    if room is None:
+        return
+    details = []
+    if ask.workers > room.cpus:
+        rule, fix = f"1…{room.cpus}", "each worker needs a CPU core of its own; ask for fewer"
+        details.append(Detail(field="workers", rule=rule, value=ask.workers, fix=fix))
+    if ask.gpus * ask.workers > room.gpus:
+        rule, fix = f"0…{room.gpus} in all", "ask for fewer GPUs, or 0 to train on the CPU"
+        details.append(Detail(field="gpus", rule=rule, value=ask.gpus, fix=fix))
+    need = estimate.memory_bytes * ask.workers
+    # On GPUs the weights lie in memory whose size is not known here.
+    if not ask.gpus and need > room.memory_bytes:
+        rule = f"at most {room.memory_bytes / 1e9:.1f} GB for all workers"
+        fix = "lower batch_size or max_seq_len, ask for fewer workers, or train by LoRA"
+        details.append(Detail(field="memory", rule=rule, value=f"{need / 1e9:.1f} GB", fix=fix))
+    if details:
+        raise Invalid("This machine can never run that.", *details)
 
 
 def _check_base(base: registry.VersionFact) -> None:
