@@ -54,6 +54,12 @@ class Shelf:
         gone = {(v, h) for v, h in self.held if h == holder and version_id in {v, None}}
         self.held -= gone
 
+    def holders(self, *, prefix: str) -> list[str]:
+        return sorted({holder for _, holder in self.held if holder.startswith(prefix)})
+
+    def exists(self, version_id: uuid.UUID) -> bool:
+        return version_id in self.models
+
     def add_model(self, project_id: uuid.UUID, name: str = "chart-base", **more: Any) -> Any:
         """A tiny model: only what the control plane reads of it is there."""
         version_id = uuid.uuid4()

@@ -86,6 +86,25 @@ def test_the_format_is_told_from_the_first_bytes(data: bytes, container: str, fo
     assert (with_mark.container, with_mark.format) == (detected.container, detected.format)
 
 
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (b"ticket,label\nslow, and late,billing\nb,c\nd,e\n", "ticket, label"),
+        ("问题\t类别\n甲\t乙\n".encode(), "问题, 类别"),
+        (b"Hello, world\nfoo, bar\n", None),
+        ("你好，世界\n再见，明天\n".encode(), None),
+        (b"yes\nno\n", None),
+    ],
+)
+def test_a_table_of_unknown_columns_is_not_taken_for_text(data: bytes, seen: str | None) -> None:
+    found = formats.detect(data, whole=True)
+    if seen is None:
+        assert found.format is Format.TEXT
+    else:
+        assert (found.container, found.format) == (Container.CSV, None)
+        assert found.seen == f"a table with columns {seen}"
+
+
 def test_the_examples_of_the_catalogue_are_what_they_say() -> None:
     for info in formats.CATALOGUE:
         outcome, rows, faults = check(info.example.encode())

@@ -38,8 +38,8 @@ MIRRORS = (RunMirror, mirror.step)
 def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     shelf = Shelf()
     for module, names in (
-        (registry, ("ready_version", "hold", "release", "register_result")),
-        (datasets, ("published_version", "hold", "release")),
+        (registry, ("ready_version", "hold", "release", "register_result", "exists")),
+        (datasets, ("published_version", "hold", "release", "holders")),
     ):
         for name in names:
             # The stand-in has the real one's signature, so a call it would refuse fails here too.
@@ -139,8 +139,14 @@ def test_a_job_runs_from_queue_to_registered_version(
     assert (result.kind, result.base_version_id) == ("adapter", job.base_version_id)
     assert MetricPoint.objects.filter(job=job, name="loss").count() == 10
     assert Checkpoint.objects.get(job=job).step == 4
-    assert shelf.held == set()
     assert world.compute.names() == []
+    # The model keeps the rows it learnt from for as long as it is there.
+    assert [version for version, _ in shelf.held] == [job.dataset_version_id]
+    sweep(timezone.now())
+    assert len(shelf.held) == 1
+    del shelf.models[result.version.id]
+    sweep(timezone.now())
+    assert shelf.held == set()
 
 
 def test_the_inputs_are_held_while_the_job_may_run(
@@ -631,7 +637,9 @@ def test_killed_at_any_outward_call_it_still_ends_in_exactly_one_final_state(  #
         assert moves(job).count(final) == 1
         assert job.attempt == (2 if ending == "lost" else 1)
         assert world.compute.names() == []
-        assert shelf.held == set()
+        held = {version for version, _ in shelf.held}
+        assert held == ({job.dataset_version_id} if final == "succeeded" else set())
+        shelf.held.clear()
         assert len([r for r in shelf.results if r == str(job.pk)]) == (final == "succeeded")
         assert MetricPoint.objects.filter(job=job).count() == 3
         assert Checkpoint.objects.filter(job=job).count() == 1

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 HOME = Path(os.environ.get("SLIPWAY_HOME", ".slipway")).resolve()
 RUN_DIR = Path(os.environ.get("SLIPWAY_RUN_DIR", HOME / "run"))
 PORT = int(os.environ.get("PORT", "8000"))
-PUBLIC_URL = os.environ.get("SLIPWAY_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+PUBLIC_URL = os.environ.get("SLIPWAY_PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 
 
 def _secret_key() -> str:

@@ -33,11 +33,11 @@ class Rest:
     def get(self, path: str, **params: Any) -> Any:
         return self._send("GET", path, params=params)
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def post(self, path: str, body: dict[str, Any] | None = None, *, once: str = "") -> Any:
+        """POST; who says the same `once` shares what the first of them made."""
         # The same key on every try: a request whose answer was lost is not carried out twice.
-        return self._send(
-            "POST", path, json=body or {}, headers={"idempotency-key": uuid.uuid4().hex}
-        )
+        key = once or uuid.uuid4().hex
+        return self._send("POST", path, json=body or {}, headers={"idempotency-key": key})
 
     def pages(self, path: str, **params: Any) -> Iterator[Any]:
         cursor: dict[str, str] = {}
@@ -53,9 +53,9 @@ class Rest:
         return next((row for row in self.pages(path, limit=500) if row["name"] == name), None)
 
     def make(self, path: str, body: dict[str, Any]) -> Any:
-        """POST; if that name is there already, the one that is there."""
+        """POST; if that name is there already, or made at this moment, the one that is there."""
         try:
-            return self.post(path, body)
+            return self.post(path, body, once=f"{path} {body['name']}")
         except Refused as error:
             if error.status != 409 or (found := self.named(path, body["name"])) is None:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import click
@@ -51,12 +52,17 @@ def chat(
                 click.echo(piece or "", nl=False)
             click.echo()
             messages.append({"role": "assistant", "content": said})
+        except openai.APIConnectionError as error:
+            raise Problem(
+                f"{client.url} does not answer. Is the platform up? `slipway status`"
+            ) from error
         except openai.APIError as error:
             raise Problem(error.message) from error
 
     if question is not None:
         ask(question)
         return
-    click.echo("Ask away; an empty line ends it.")
-    while line := click.prompt("you", default="", show_default=False).strip():
-        ask(line)
+    click.echo("Ask away; an empty line or Ctrl-D ends it.")
+    with contextlib.suppress(EOFError):
+        while line := input("you: ").strip():
+            ask(line)

@@ -96,8 +96,10 @@ def _complain(client: Client, version: dict[str, Any]) -> None:
             f"  line {fault['line']} {fault['path']}: {fault['text']} "
             f"(found {fault['value']!r}) → {fault['fix']}"
         )
-    lines.append(f"All faults: slipway datasets faults {version['id']}")
-    lines.append(f"The corrected rows: slipway datasets corrected {version['id']} FILE")
+    name = f"{version['dataset']}@{version['number']}"
+    lines.append(f"All faults: slipway datasets faults {name}")
+    if version["phase"] == "invalid" and version["rows"]:
+        lines.append(f"What can be mended, mended: slipway datasets corrected {name} FILE")
     raise Problem("\n".join(lines))
 
 
@@ -171,13 +173,41 @@ def stats(version: str, as_json: bool) -> None:
 @click.option("--ratio", type=float, help="Share held out, 0 to 1.")
 @click.option("--count", type=int, help="Rows held out.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--publish", is_flag=True, help="Publish both parts.")
 @click.option("--json", "as_json", is_flag=True)
-def split(version: str, ratio: float | None, count: int | None, seed: int, as_json: bool) -> None:
+def split(
+    version: str,
+    ratio: float | None,
+    count: int | None,
+    seed: int,
+    publish: bool,
+    as_json: bool,
+) -> None:
     """Split into train and held-out versions, and look for leaks between them."""
     client = Client()
     where = f"dataset-versions/{refs.dataset_version(client, version)}/split"
     made = client.post(where, {"ratio": ratio, "count": count, "seed": seed})
-    show(made, as_json=as_json)
+    for part in ("train", "held_out"):
+        path = f"dataset-versions/{made[part]['id']}"
+        made[part] = follow.until(
+            client, path, lambda row: row["phase"] in {"valid", "invalid", "failed"}
+        )
+        if made[part]["phase"] != "valid":
+            _complain(client, made[part])
+        if publish:
+            made[part] = client.post(f"{path}/publish")
+    path = f"dataset-leaks/{made['leaks']['id']}"
+    made["leaks"] = follow.until(client, path, lambda row: row["phase"] in {"done", "failed"})
+    if as_json:
+        show(made, as_json=True)
+        return
+    for part, words in (("train", "train"), ("held_out", "held out")):
+        row = made[part]
+        click.echo(f"{row['dataset']}@{row['number']}  {row['rows']} rows, {words}, {row['phase']}")
+    leaks = made["leaks"]
+    click.echo(f"{leaks['leaking_rows']} held-out rows are also, or nearly, in the training part")
+    for pair in leaks["pairs"][:10]:
+        click.echo(f"  {pair}")
 
 
 @datasets.command()

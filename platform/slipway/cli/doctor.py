@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ def findings() -> Iterator[Finding]:
         mode = secret.stat().st_mode & 0o777
         yield Finding("credentials", mode == 0o600, f"{secret} has mode {mode:o}", "chmod 600 it")
     running = home.running()
-    port = int(os.environ.get("PORT", lifecycle.DEFAULT_PORT))
+    port = lifecycle.wanted_port(None)
     if running is None:
         yield Finding("platform", False, "not running", "slipway up --detach")
         yield Finding(

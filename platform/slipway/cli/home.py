@@ -55,6 +55,14 @@ class Running:
     started_at: float
 
 
+def remembered_port() -> int | None:
+    """The port this home was last served on; None if it never was."""
+    try:
+        return int((home() / "port").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def claim() -> IO[str] | None:
     """Hold the one supervisor's lock of this home; None if another holds it.
 
@@ -73,6 +81,7 @@ def write_running(state: Running) -> None:
     path = run_dir() / "platform.json"
     path.with_suffix(".new").write_text(json.dumps(asdict(state)))
     path.with_suffix(".new").rename(path)
+    (home() / "port").write_text(f"{state.port}\n")
 
 
 def running() -> Running | None:

@@ -31,6 +31,14 @@ def free_port(port: int) -> bool:
     return True
 
 
+def wanted_port(given: int | None) -> int:
+    """The port asked for, by option or PORT; else the one of the last start, else 8000."""
+    named = os.environ.get("PORT", "")
+    if given is None and named and not (named.isdecimal() and 0 < int(named) < 65536):
+        raise Problem(f"PORT is {named!r}; give a number from 1 to 65535, such as PORT=8001.")
+    return given or int(named or 0) or home.remembered_port() or DEFAULT_PORT
+
+
 def health(url: str) -> dict[str, Any] | None:
     """What the platform says of itself; None while it does not answer."""
     try:
@@ -44,7 +52,7 @@ def start(*, port: int | None, tell: Callable[[str], None]) -> home.Running:
     """The running platform, started in the background if none runs; waits until it answers."""
     running = home.running()
     if running is None:
-        wanted = port or int(os.environ.get("PORT", DEFAULT_PORT))
+        wanted = wanted_port(port)
         if not free_port(wanted):
             raise Problem(
                 f"Port {wanted} is taken by another program. Choose another: PORT={wanted + 1} "
@@ -103,7 +111,7 @@ def stop() -> bool:
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Run in the background and return once it answers.")
-@click.option("--port", type=int, help="Port on 127.0.0.1 (default: PORT, or 8000).")
+@click.option("--port", type=int, help="Port on 127.0.0.1 (default: PORT, the last one, or 8000).")
 def up(detach: bool, port: int | None) -> None:
     """Start the platform on this machine."""
     if detach:
@@ -111,7 +119,7 @@ def up(detach: bool, port: int | None) -> None:
         running = start(port=port, tell=click.echo)
         click.echo(f"Slipway is up at {running.url} ({time.monotonic() - began:.1f} s)")
         return
-    wanted = port or int(os.environ.get("PORT", DEFAULT_PORT))
+    wanted = wanted_port(port)
     if home.running() is None and not free_port(wanted):
         raise Problem(f"Port {wanted} is taken by another program. Try --port {wanted + 1}.")
     sys.exit(supervise.supervise(port=wanted))

@@ -20,9 +20,12 @@ def _named(client: Client, path: str, name: str, what: str) -> Any:
     """The row of that name or id in the list at `path`."""
     if _is_id(name):
         return client.get(f"{path}/{name}")
-    for row in client.pages(path, limit=500):
-        if row["name"] == name:
-            return row
+    found = [row for row in client.pages(path, limit=500) if row["name"] == name]
+    if len(found) > 1:
+        ids = ", ".join(f"{row['id']} ({row['created_at']})" for row in found)
+        raise Problem(f"{len(found)} are called {name!r}; say which by its id: {ids}")
+    if found:
+        return found[0]
     raise Problem(f"There is no {what} named {name!r}. See: slipway {path} list")
 
 

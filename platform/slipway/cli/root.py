@@ -5,7 +5,19 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from slipway.cli import chat, data, doctor, judge, lifecycle, logs, serve, story, train, weights
+from slipway.cli import (
+    answers,
+    chat,
+    data,
+    doctor,
+    judge,
+    lifecycle,
+    logs,
+    serve,
+    story,
+    train,
+    weights,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,6 +51,7 @@ for command in (
     judge.evals,
     serve.deployments,
     chat.chat,
+    answers.requests,
     logs.logs,
     completion,
 ):

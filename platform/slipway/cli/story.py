@@ -15,7 +15,7 @@ from slipway.cli.env import read_env
 
 @click.command()
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the 100 labelled rows.")
-@click.option("--port", type=int, help="Port on 127.0.0.1 (default: PORT, or 8000).")
+@click.option("--port", type=int, help="Port on 127.0.0.1 (default: PORT, the last one, or 8000).")
 def demo(seed: int, port: int | None) -> None:
     """Fine-tune, judge, deploy and call a model, end to end, through the public API only."""
     began = time.monotonic()

@@ -2,7 +2,13 @@
 
 from slipway_contracts.formats.catalogue import CATALOGUE, FormatInfo
 from slipway_contracts.formats.convert import read, write
-from slipway_contracts.formats.detect import HEAD_BYTES, Detected, container_of, detect
+from slipway_contracts.formats.detect import (
+    CSV_HEADERS,
+    HEAD_BYTES,
+    Detected,
+    container_of,
+    detect,
+)
 from slipway_contracts.formats.rows import check, kind_of
 from slipway_contracts.formats.words import (
     LIMITS,
@@ -18,6 +24,7 @@ from slipway_contracts.formats.words import (
 
 __all__ = [
     "CATALOGUE",
+    "CSV_HEADERS",
     "HEAD_BYTES",
     "LIMITS",
     "RULES",

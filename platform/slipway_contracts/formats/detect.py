@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,14 @@ from slipway_contracts.formats.words import Container, Format
 #: Bytes of the beginning of a file that are looked at.
 HEAD_BYTES = 1024 * 1024
 _LOOK_AT_LINES = 20
-_CSV_COLUMNS = ({"prompt", "response"}, {"question", "answer"}, {"instruction", "output"}, {"text"})
+#: What a column may be called; a line of plain text is seldom made of such words alone.
+_NAME = re.compile(r"[^\W\d][\w-]{0,40}")
+CSV_HEADERS = (
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("instruction", "output"),
+    ("text",),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +52,25 @@ def detect(head: bytes, *, whole: bool) -> Detected:
     for delimiter in (",", "\t", ";"):
         if lines and csv_columns(lines[0], delimiter):
             return Detected(container=Container.CSV, format=Format.CSV, delimiter=delimiter)
+    for delimiter in (",", "\t", ";"):
+        if columns := _table(lines[:_LOOK_AT_LINES], delimiter):
+            seen = f"a table with columns {', '.join(columns)}"
+            return Detected(
+                container=Container.CSV, format=None, delimiter=delimiter, seen=seen[:200]
+            )
     return Detected(container=Container.LINES, format=Format.TEXT)
+
+
+def _table(lines: list[str], delimiter: str) -> list[str]:
+    """The columns of what is a table, though with names that mean nothing to us; else nothing."""
+    try:
+        header, *rows = csv.reader(lines, delimiter=delimiter)
+    except (csv.Error, ValueError):
+        return []
+    # A blank after the comma makes it a sentence.
+    named = len(header) > 1 and all(_NAME.fullmatch(cell) for cell in header)
+    alike = sum(len(row) == len(header) for row in rows)
+    return header if named and rows and alike * 2 > len(rows) else []
 
 
 def csv_columns(header: str, delimiter: str = ",") -> list[str]:
@@ -54,7 +80,7 @@ def csv_columns(header: str, delimiter: str = ",") -> list[str]:
     except csv.Error:
         return []
     names = [cell.strip().lower() for cell in cells]
-    known = any(needed <= set(names) for needed in _CSV_COLUMNS)
+    known = any(set(needed) <= set(names) for needed in CSV_HEADERS)
     return names if known and len(set(names)) == len(names) and all(names) else []
 
 

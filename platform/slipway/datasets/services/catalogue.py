@@ -138,7 +138,7 @@ def _remove(versions: list[Version]) -> None:
                     field=f"version {number}",
                     rule="not in use",
                     value=holder,
-                    fix="wait until it has ended, or cancel it",
+                    fix="wait until it has ended, or delete it first",
                 )
                 for number, holder in holders
             ),

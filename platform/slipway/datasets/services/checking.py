@@ -22,7 +22,15 @@ import xxhash
 from slipway.datasets.services import reading, unpack
 from slipway.datasets.services.unpack import Unreadable
 from slipway_contracts import formats
-from slipway_contracts.formats import LIMITS, Container, Fault, Format, Row, RowKind
+from slipway_contracts.formats import (
+    CSV_HEADERS,
+    LIMITS,
+    Container,
+    Fault,
+    Format,
+    Row,
+    RowKind,
+)
 
 #: Every so many rows the offset of a line is noted, so that any row is found by one seek.
 INDEX_STEP = 256
@@ -223,6 +231,9 @@ class _Check:
         if found.format is None:
             names = ", ".join(Format)
             fix = f"use one of {names}; GET /api/v1/dataset-formats has an example of each"
+            if found.container is Container.CSV:
+                accepted = " or ".join(",".join(columns) for columns in CSV_HEADERS)
+                fix = f"name the columns {accepted}; or give format text if it is no table"
             raise Unreadable(Fault(rule="format", value=found.seen, fix=fix))
         columns = text.detected.container is Container.CSV
         first = None

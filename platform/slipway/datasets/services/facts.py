@@ -106,7 +106,8 @@ def published_version(*, project_id: UUID, version_id: UUID) -> VersionFact:
     version = version_of(project_id=project_id, version_id=version_id)
     if version.phase != Phase.PUBLISHED:
         fix = {
-            Phase.VALID: f"POST /api/v1/dataset-versions/{version.pk}/publish",
+            Phase.VALID: f"slipway datasets publish {version.dataset.name}@{version.number}, or "
+            f"POST /api/v1/dataset-versions/{version.pk}/publish",
             Phase.INVALID: "see its faults; its corrected file can be taken as a new version",
         }.get(Phase(version.phase), "wait until it is valid, then publish it")
         raise NotPublished(
@@ -131,6 +132,12 @@ def published_named(*, project_id: UUID, name: str, number: int | None = None) -
 def hold(*, version_id: UUID, holder: str) -> None:
     """Keep a version from being deleted while `holder` needs it; saying it twice is once."""
     Hold.objects.get_or_create(version_id=version_id, holder=holder)
+
+
+def holders(*, prefix: str) -> list[str]:
+    """Who holds versions, of those whose name begins so."""
+    found = Hold.objects.filter(holder__startswith=prefix).order_by("holder")
+    return list(found.values_list("holder", flat=True).distinct())
 
 
 def release(*, holder: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipway.registry.services.facts import (
     VersionFact,
+    exists,
     fact_of,
     ready_version,
     resolve,
@@ -25,6 +26,7 @@ __all__ = [
     "VersionFact",
     "delete_version",
     "drop_alias",
+    "exists",
     "fact_of",
     "hold",
     "import_directory",

@@ -98,6 +98,10 @@ def make(export: Export, now: datetime) -> None:
         )  # fmt: skip
 
 
+#: What the archive says of itself; files of the version by these names stay behind.
+OWN = frozenset({"LINEAGE.md", "manifest.json"})
+
+
 class _Tar:
     """Yields the tar piece by piece; knows hashes and size once it is through."""
 
@@ -118,7 +122,8 @@ class _Tar:
         version = self.export.version
         merged = self.export.form == Form.MERGED
         for name, size, content in _merged(version) if merged else _as_is(version):
-            yield from self._member(name, size, content)
+            if name not in OWN:
+                yield from self._member(name, size, content)
         card = _card(version, self.export.form).encode()
         yield from self._member("LINEAGE.md", len(card), iter([card]))
         manifest = json.dumps(_manifest(version, self.export.form, self.files), indent=1).encode()
@@ -166,7 +171,8 @@ def _merged(version: ModelVersion) -> Iterator[tuple[str, int, Chunks]]:
         key = f"{version.prefix}/{reading.ADAPTER}"
         return lora.to_float32(_window(key, own[name]), own[name])
 
-    for path in sorted(base.files):
+    # The base's card describes the base; what this is, LINEAGE.md says.
+    for path in sorted(base.files.keys() - {"README.md"}):
         size, key = base.files[path]["size_bytes"], f"{base.prefix}/{path}"
         content = _stored(key)
         if path in found:

@@ -116,6 +116,11 @@ def version(*, project_id: UUID, version_id: UUID) -> VersionFact:
     return fact_of(version_row(project_id=project_id, version_id=version_id))
 
 
+def exists(version_id: UUID) -> bool:
+    """Whether there is such a version still, in whatever project."""
+    return ModelVersion.objects.filter(pk=version_id).exclude(phase=VersionPhase.DELETED).exists()
+
+
 def ready_version(*, project_id: UUID, version_id: UUID) -> VersionFact:
     """A version that may be used; NotFound, or Conflict saying why it is not ready."""
     return fact_of(_ready(version_row(project_id=project_id, version_id=version_id)))

@@ -29,5 +29,6 @@ WATCHED: list[tuple[type[Tracked], Step]] = [(TrainingJob, step), (RunMirror, mi
 
 
 def sweep(_now: datetime) -> None:
-    """Remove training workloads that no job wants any more."""
+    """Remove training workloads that no job wants any more; free rows whose model is gone."""
     sweeping.sweep(TrainingJob)
+    sending.let_rows_go()

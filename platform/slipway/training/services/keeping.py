@@ -10,7 +10,7 @@ from slipway.core import lifecycle
 from slipway.registry import services as registry
 from slipway.runs import progress
 from slipway.training.models import Checkpoint, MetricPoint, TrainingJob
-from slipway.training.services import estimates
+from slipway.training.services import estimates, sending
 from slipway.training.services.reading import tracking_run
 from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import Report
@@ -74,6 +74,7 @@ def harvest(job: TrainingJob, report: Report) -> dict[str, Any] | None:
     if version.phase != "ready":
         # Its files are still being taken in; a job that succeeded can be deployed.
         return None
+    sending.hold_rows(job, version)
     return {
         "result_version_id": version.id,
         "metrics": metrics,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from slipway.datasets import services as datasets
 from slipway.registry import services as registry
 from slipway.training.models import TrainingJob
@@ -23,6 +25,23 @@ def let_go(job: TrainingJob) -> None:
     holder = holder_of(job)
     registry.release(version_id=job.base_version_id, holder=holder)
     datasets.release(holder=holder)
+
+
+#: A model keeps the rows it learnt from, so that its lineage leads somewhere.
+_MODEL = "model version "
+
+
+def hold_rows(job: TrainingJob, version: registry.VersionFact) -> None:
+    """Keep the rows from being deleted while the model that learnt from them is there."""
+    holder = f"{_MODEL}{version.reference} ({version.id})"
+    datasets.hold(version_id=job.dataset_version_id, holder=holder)
+
+
+def let_rows_go() -> None:
+    """Rows whose model was deleted may be deleted too."""
+    for holder in datasets.holders(prefix=_MODEL):
+        if not registry.exists(UUID(holder[-37:-1])):
+            datasets.release(holder=holder)
 
 
 def holder_of(job: TrainingJob) -> str:
