@@ -5,7 +5,22 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from slipway.cli import chat, data, doctor, judge, lifecycle, logs, serve, story, train, weights
+from slipway.cli import (
+    access,
+    audit,
+    chat,
+    data,
+    doctor,
+    judge,
+    licence,
+    lifecycle,
+    logs,
+    money,
+    serve,
+    story,
+    train,
+    weights,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,6 +55,10 @@ for command in (
     serve.deployments,
     chat.chat,
     logs.logs,
+    access.access,
+    money.money,
+    audit.audit,
+    licence.licence,
     completion,
 ):
     root.add_command(command)

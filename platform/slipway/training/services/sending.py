@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from slipway.datasets import services as datasets
 from slipway.registry import services as registry
 from slipway.training.models import TrainingJob
+from slipway.training.services import charging
 from slipway_contracts.workload import Kind, Workload
 
 
@@ -23,6 +26,7 @@ def let_go(job: TrainingJob) -> None:
     holder = holder_of(job)
     registry.release(version_id=job.base_version_id, holder=holder)
     datasets.release(holder=holder)
+    charging.charge(job, now=timezone.now())
 
 
 def holder_of(job: TrainingJob) -> str:
