@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from slipway.core.errors import NotFound
 from slipway.gateway.spool import Spool
-from slipway.metering import reconcile, services
+from slipway.metering import reconcile
 from slipway.metering.models import SpoolFile, UsageRecord
+from slipway.metering.services import ledger as services
 from slipway.tenancy import services as tenancy
 from slipway_contracts.usage import UsageLine
 

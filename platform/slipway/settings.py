@@ -90,7 +90,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "slipway.core",
+    "slipway.editions",
     "slipway.tenancy",
+    "slipway.audit",
     "slipway.metering",
     "slipway.datasets",
     "slipway.registry",
@@ -107,6 +109,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "slipway.editions.middleware.ReadOnly",
+    "slipway.audit.middleware.Recorder",
 ]
 ROOT_URLCONF = "slipway.urls"
 ASGI_APPLICATION = "slipway.asgi.application"
@@ -122,9 +126,24 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "tenancy.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 8},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
+if PUBLIC_URL.startswith("https://"):
+    # Bound to this host and to TLS by the name itself.
+    SESSION_COOKIE_NAME, SESSION_COOKIE_SECURE = "__Host-session", True
+    CSRF_COOKIE_NAME, CSRF_COOKIE_SECURE = "__Host-csrf", True
+    CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+    SECURE_HSTS_SECONDS = 365 * 86400
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 # Bodies of this API are JSON documents; bytes travel by signed address.
@@ -137,7 +156,7 @@ REST_FRAMEWORK = {
         "slipway.tenancy.authentication.KeyAuthentication",
         "slipway.tenancy.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["slipway.tenancy.permissions.MayChange"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "slipway.core.http.Keyset",
@@ -185,6 +204,14 @@ TRACKING = "slipway.backends.tracking.mlflow.MLflow"
 BROKER_URL = os.environ.get("SLIPWAY_BROKER_URL", "folder://localhost/")
 BROKER_DIR = RUN_DIR / "broker"
 USAGE_SPOOL = HOME / "spool"
+
+#: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
+EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
+#: Raw Ed25519 key that licences are checked against, in hex.
+LICENCE_PUBLIC_KEY = bytes.fromhex(os.environ.get("SLIPWAY_LICENCE_PUBLIC_KEY", ""))
+
+#: Ed25519 key that signs the audit log (made once, mode 600); keep it on another disk if you can.
+AUDIT_KEY = Path(os.environ.get("SLIPWAY_AUDIT_KEY", HOME / "audit-key"))
 
 #: What training on a million tokens costs, and the currency that prices are shown in.
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))

@@ -9,7 +9,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from slipway.backends.objects.folder_urls import urlpatterns as storage
 
 DOMAINS = [
+    "editions",
     "tenancy",
+    "audit",
     "capacity",
     "datasets",
     "registry",

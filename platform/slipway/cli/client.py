@@ -39,6 +39,18 @@ class Client:
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """JSON of the answer; Problem with the platform's own words where it refuses."""
+        answer = self._ask(method, path, **options)
+        return answer.json() if answer.content else None
+
+    def text(self, path: str, **params: Any) -> str:
+        """The answer as text, for what is no JSON document."""
+        return self._ask("GET", path, params=params).text
+
+    def raw(self, path: str, **params: Any) -> bytes:
+        """The answer as bytes."""
+        return self._ask("GET", path, params=params).content
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, f"{self.url}/api/v1/{path}", **options)
         except httpx.TransportError as error:
@@ -47,7 +59,7 @@ class Client:
             ) from error
         if answer.status_code >= 400:
             raise _problem(answer)
-        return answer.json() if answer.content else None
+        return answer
 
     def get(self, path: str, **params: Any) -> Any:
         return self.call("GET", path, params={k: v for k, v in params.items() if v is not None})

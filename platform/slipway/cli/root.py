@@ -6,13 +6,17 @@ import click
 from click.shell_completion import get_completion_class
 
 from slipway.cli import (
+    access,
     answers,
+    audit,
     chat,
     data,
     doctor,
     judge,
+    licence,
     lifecycle,
     logs,
+    money,
     serve,
     story,
     train,
@@ -53,6 +57,10 @@ for command in (
     chat.chat,
     answers.requests,
     logs.logs,
+    access.access,
+    money.money,
+    audit.audit,
+    licence.licence,
     completion,
 ):
     root.add_command(command)

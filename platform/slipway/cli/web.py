@@ -33,7 +33,7 @@ def ensure_owner() -> None:
     secret = known.get("SLIPWAY_API_KEY", "")
     if not secret or services.check_key(secret=secret, now=timezone.now()) is None:
         maker = services.principal_of(user=user)
-        secret = services.issue_key(maker=maker, name="first key", role="owner").secret
+        secret = services.issue_key(maker=maker, name="first key", role="admin").secret
     write_env(
         path,
         {

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from slipway.gateway import errors
+from slipway.gateway import budgets, errors
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
+from slipway.tenancy.rules.networks import allowed_from
 from slipway_contracts.usage import UsageLine
 
 CHAT = "/v1/chat/completions"
@@ -37,6 +38,10 @@ class _Ask(msgspec.Struct):
     model: str
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+    #: The most tokens the answer may have, by its old and its new name; the engine checks them.
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    n: Any = None
     #: What the model is given: messages or prompt, unread.
     given: msgspec.Raw = msgspec.Raw()
 
@@ -65,6 +70,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     prompt_bytes: int
     #: Unix seconds.
     at: float
+    #: Money set aside for it.
+    aside: budgets.Aside = budgets.NOTHING
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -96,9 +103,12 @@ class Gate:
         self.limits = limits or Limits()
         self._digest = digest
         self._in_flight: dict[str, int] = {}
+        self._budgets = budgets.Budgets()
 
-    def authorize(self, header: bytes | None, snapshot: Snapshot, now: float) -> Key | Refusal:
-        """The key in an `Authorization` header; `now` in Unix seconds."""
+    def authorize(
+        self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
+    ) -> Key | Refusal:
+        """The key in an `Authorization` header; `now` in Unix seconds, `address` the client's."""
         if header is None:
             return _unauthorized(
                 "No API key was given; send it as `Authorization: Bearer sk-slip-…`."
@@ -109,6 +119,15 @@ class Gate:
                 "This API key is unknown, expired or revoked; make a new one under /api/v1/keys.",
                 again=True,
             )
+        if not key.may_call:
+            return Refusal(
+                403,
+                "This key, or whoever made it, may not call models; it needs inference: operate.",
+                code="forbidden",
+                again=True,
+            )
+        if key.networks and address is not None and not allowed_from(key.networks, address):
+            return Refusal(403, f"This key may not be used from {address}.", code="forbidden")
         return key
 
     def _look_up(self, header: bytes, snapshot: Snapshot) -> Key | None:
@@ -154,6 +173,15 @@ class Gate:
                 retry_after=1,
                 code="overloaded",
             )
+        aside = self._budgets.take(
+            snapshot=snapshot,
+            key=key,
+            route=route,
+            prompt_bytes=len(bytes(ask.given)),
+            answers=_answers(ask),
+        )
+        if isinstance(aside, Refusal):
+            return aside
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
         self._in_flight[route.deployment_id] = in_flight + 1
@@ -167,6 +195,7 @@ class Gate:
             body=_asking_for_usage(body) if stream and not wants_usage else body,
             prompt_bytes=len(bytes(ask.given)),
             at=now,
+            aside=aside,
         )
 
     def settle(
@@ -183,6 +212,11 @@ class Gate:
 
         `served` is the route that answered: the version may have been swapped meanwhile.
         """
+        self._budgets.settle(
+            ticket.aside,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+        )
         deployment_id = ticket.route.deployment_id
         left = self._in_flight[deployment_id] - 1
         if left:
@@ -259,6 +293,17 @@ def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage
     if prompt_tokens is None:
         prompt_tokens = -(-ticket.prompt_bytes // _BYTES_PER_TOKEN) if events else 0
     return Usage(prompt_tokens, events, estimated=True)
+
+
+def _answers(ask: _Ask) -> int:
+    """Tokens that all answers together may have, as far as the request says; else 0."""
+    asked = [
+        value
+        for value in (ask.max_completion_tokens, ask.max_tokens)
+        if isinstance(value, int) and 0 < value < 1_000_000
+    ]
+    count = ask.n if isinstance(ask.n, int) and 1 <= ask.n <= 128 else 1
+    return asked[0] * count if asked else 0
 
 
 def _unauthorized(message: str, *, again: bool = False) -> Refusal:

@@ -147,10 +147,11 @@ class Gateway:
         if isinstance(given, Refusal):
             return given
         method, path = scope["method"], scope["path"]
+        address = (scope.get("client") or ("",))[0]
         if path in {CHAT, COMPLETIONS}:
             if method != "POST":
                 return errors.not_allowed(method, path, "POST")
-            ticket = await self._admit(path, given, receive, request_id)
+            ticket = await self._admit(path, given, receive, request_id, address)
             if isinstance(ticket, Refusal):
                 return ticket
             await self._complete(ticket, receive, send, base)
@@ -158,15 +159,21 @@ class Gateway:
         if path == MODELS or (path.startswith(MODELS + "/") and len(path) > len(MODELS) + 1):
             if method != "GET":
                 return errors.not_allowed(method, path, "GET")
-            return await self._models(given.get(b"authorization"), path[len(MODELS) + 1 :])
+            name = path[len(MODELS) + 1 :]
+            return await self._models(given.get(b"authorization"), name, address)
         return errors.unknown_url(method, path)
 
     async def _admit(
-        self, endpoint: str, given: dict[bytes, bytes], receive: Receive, request_id: str
+        self,
+        endpoint: str,
+        given: dict[bytes, bytes],
+        receive: Receive,
+        request_id: str,
+        address: str,
     ) -> Ticket | Refusal:
         authorization = given.get(b"authorization")
         # Nobody may make us hold a body without a key.
-        key = await self._authorize(authorization)
+        key = await self._authorize(authorization, address)
         if isinstance(key, Refusal):
             return key
         body = await self._body(given, receive)
@@ -204,12 +211,12 @@ class Gateway:
             del self._running[completion]
             gone.cancel()
 
-    async def _authorize(self, authorization: bytes | None) -> Key | Refusal:
-        key = self.gate.authorize(authorization, self.snapshots.current, time.time())
+    async def _authorize(self, authorization: bytes | None, address: str) -> Key | Refusal:
+        key = self.gate.authorize(authorization, self.snapshots.current, time.time(), address)
         if isinstance(key, Refusal) and key.again:
             # It may have been made a moment ago.
             await self.snapshots.refresh()
-            key = self.gate.authorize(authorization, self.snapshots.current, time.time())
+            key = self.gate.authorize(authorization, self.snapshots.current, time.time(), address)
         return key
 
     async def _body(self, given: dict[bytes, bytes], receive: Receive) -> bytes | Refusal:
@@ -239,8 +246,10 @@ class Gateway:
             )
         return bytes(body)
 
-    async def _models(self, authorization: bytes | None, name: str) -> bytes | Refusal:
-        key = await self._authorize(authorization)
+    async def _models(
+        self, authorization: bytes | None, name: str, address: str
+    ) -> bytes | Refusal:
+        key = await self._authorize(authorization, address)
         if isinstance(key, Refusal):
             return key
         # Who asks what there is has often just made something.

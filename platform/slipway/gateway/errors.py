@@ -30,7 +30,7 @@ class Refusal:
         headers = [(b"content-type", b"application/json")]
         if self.retry_after is not None:
             headers.append((b"retry-after", b"%d" % self.retry_after))
-        elif self.status == 503:
+        elif self.status == 503 or self.code == "budget_exceeded":
             headers.append((b"x-should-retry", b"false"))
         if self.allow is not None:
             headers.append((b"allow", self.allow.encode()))

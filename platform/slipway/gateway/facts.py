@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from slipway.metering.rules.reserver import Limit as Budget
+from slipway.metering.rules.reserver import Owner
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
@@ -12,6 +15,11 @@ class Key:
     id: str
     project_id: str
     expires_at: float | None = None
+    organisation_id: str = ""
+    #: Its role or scopes, and those of its maker, allow calling models.
+    may_call: bool = True
+    #: Networks it may be used from; empty for anywhere.
+    networks: tuple[str, ...] = ()
 
 
 #: Never served yet: the client is told at once, for loading takes longer than it would wait.
@@ -55,6 +63,10 @@ class Snapshot:
 
     keys: dict[str, Key] = field(default_factory=dict)
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
+    #: Hard limits on money by (reach, id), and prices by (organisation id, model) of a request, a
+    #: prompt token and an answer's token, in 10⁻¹² of the currency.
+    budgets: dict[Owner, Budget] = field(default_factory=dict)
+    prices: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     #: Authorization headers seen under this snapshot, so that a key is hashed once per snapshot.
     seen: dict[bytes, Key] = field(default_factory=dict)
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 
 from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.metering.rules.reserver import Limit as Budget
+from slipway.metering.rules.reserver import Owner
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ def load() -> Snapshot:
                 id=str(fact.id),
                 project_id=str(fact.project_id),
                 expires_at=fact.expires_at.timestamp() if fact.expires_at else None,
+                organisation_id=str(fact.organisation_id),
+                may_call=fact.may_call,
+                networks=fact.networks,
             )
             for fact in tenancy.live_keys(now=timezone.now())
         }
@@ -118,8 +123,29 @@ def load() -> Snapshot:
             )
             for fact in deployments.routes()
         }
+        money, prices = _money(keys, routes)
     except Exception:
         # A connection that failed once may be broken for good; the next look opens a new one.
         connections.close_all()
         raise
-    return Snapshot(keys=keys, routes=routes)
+    return Snapshot(keys=keys, routes=routes, budgets=money, prices=prices)
+
+
+def _money(
+    keys: dict[str, Key], routes: dict[tuple[str, str], Route]
+) -> tuple[dict[Owner, Budget], dict[tuple[str, str], tuple[int, int, int]]]:
+    """Hard limits, and the prices of every model that an organisation may call."""
+    from django.utils import timezone
+
+    from slipway.metering import services as metering
+
+    now = timezone.now()
+    limits = {
+        (fact.reach, str(fact.target_id)): Budget(left=fact.left, spent=fact.spent)
+        for fact in metering.budget_facts(now=now)
+    }
+    if not limits:
+        return {}, {}
+    homes = {key.project_id: key.organisation_id for key in keys.values()}
+    wanted = {(homes[p], name) for p, name in routes if p in homes}
+    return limits, metering.price_facts(wanted=wanted, at=now)

@@ -1,4 +1,4 @@
-"""Nothing here has a life of its own; what the gateways spooled is taken in."""
+"""Nothing here has a life of its own; the spool is taken in, budgets are watched."""
 
 from __future__ import annotations
 
@@ -14,3 +14,4 @@ WATCHED: list[tuple[type[Tracked], Step]] = []
 def sweep(now: datetime) -> None:
     services.ingest_spool(now=now)
     services.forget_finished(now=now)
+    services.raise_alerts(now=now)

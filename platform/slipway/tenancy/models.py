@@ -1,19 +1,23 @@
-"""Organisations hold projects; people belong to projects with a role; keys act for one project."""
+"""Organisations hold projects; people and groups have roles in them; keys act for one project."""
 
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
 
 from slipway.core.models import Record
 
 
 class Role(models.TextChoices):
-    """What a member may do in a project; each includes the ones below it."""
+    """Ready-made roles, each including the ones below it; `custom` names one of one's own."""
 
+    #: Everything in the project, the organisation and (for its makers) the platform.
+    ADMIN = "admin"
     OWNER = "owner"
     OPERATOR = "operator"
     READER = "reader"
+    CUSTOM = "custom"
 
 
 class Organisation(Record):
@@ -23,6 +27,8 @@ class Organisation(Record):
 class Project(Record):
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=63)
+    #: In the bin since then: nothing in it can be reached or called until it is restored.
+    archived_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -31,31 +37,124 @@ class Project(Record):
 
 
 class User(AbstractUser):
-    """A person; signs in with user name and password."""
+    """A person, who signs in with a password, or a service account, which never does.
+
+    `is_superuser` marks an administrator of the platform.
+    """
+
+    #: Set for a service account: the project it belongs to.
+    serves = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
+
+
+class Group(Record):
+    """People of an organisation who get roles together."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=63)
+    people = models.ManyToManyField(User, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "name"], name="group_name_once")
+        ]
+
+
+class CustomRole(Record):
+    """A role of an organisation's own making: a level per module."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=63)
+    #: Module to `read`, `operate` or `full`; what is not named is not allowed.
+    levels = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "name"], name="custom_role_name_once")
+        ]
 
 
 class Membership(Record):
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    """A person or a group has a role in one project, or in all of an organisation."""
+
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey(Group, null=True, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
+    organisation = models.ForeignKey(
+        Organisation, null=True, on_delete=models.CASCADE, related_name="+"
+    )
     role = models.CharField(max_length=16, choices=Role, default=Role.READER)
+    custom_role = models.ForeignKey(
+        CustomRole, null=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["user", "project"], name="member_once"),
+            models.UniqueConstraint(fields=["group", "project"], name="group_in_project_once"),
+            models.UniqueConstraint(
+                fields=["user", "organisation"], name="organisation_member_once"
+            ),
+            models.UniqueConstraint(
+                fields=["group", "organisation"], name="group_in_organisation_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(user=None) ^ Q(group=None), name="member_is_person_or_group"
+            ),
+            models.CheckConstraint(
+                condition=Q(project=None) ^ Q(organisation=None), name="member_of_one_place"
+            ),
+            models.CheckConstraint(
+                condition=Q(role=Role.CUSTOM) ^ Q(custom_role=None), name="custom_role_named"
+            ),
         ]
+
+
+class Invite(Record):
+    """A way in for somebody who may have no account yet; only the token's HMAC is stored."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    email = models.EmailField()
+    role = models.CharField(max_length=16, choices=Role)
+    custom_role = models.ForeignKey(
+        CustomRole, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
 
 
 class ApiKey(Record):
     """A credential for programs; only its HMAC is stored, the secret is shown once."""
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    #: Whom it acts as, a person or a service account: it can never do more than they can now.
     made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=63)
+    #: What it may do at most; `custom` reads it from `scopes`.
     role = models.CharField(max_length=16, choices=Role, default=Role.OPERATOR)
+    #: Module to level, as in CustomRole.
+    scopes = models.JSONField(default=dict)
+    #: Networks it may be used from (`10.0.0.0/8`); empty for anywhere.
+    networks = models.JSONField(default=list)
     #: HMAC-SHA256 of the whole secret under a key derived from SECRET_KEY, lower-case hex.
     digest = models.CharField(max_length=64, unique=True)
     #: First and last characters, enough for a person to tell keys apart.
     redacted = models.CharField(max_length=32)
+    rotated_from = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+
+
+class SignInFailure(Record):
+    """A wrong password: who was tried (HMAC of the name) and from where."""
+
+    name_digest = models.CharField(max_length=64)
+    address = models.CharField(max_length=45)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["name_digest", "created_at"], name="failures_of_a_name"),
+            models.Index(fields=["address", "created_at"], name="failures_from_an_address"),
+        ]

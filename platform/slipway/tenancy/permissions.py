@@ -1,4 +1,9 @@
-"""What a role may do, asked of every route."""
+"""The one permission check, asked of every route: which module, which level.
+
+A view belongs to the module that its package names, or to its own `module`. Reading needs the
+level READ, deleting FULL, everything else OPERATE; a view says otherwise in `levels`, by method.
+A view of a package that is not in the table below is closed to everybody.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,44 @@ from typing import Any
 from rest_framework import permissions
 from rest_framework.request import Request
 
-from slipway.tenancy.models import Role
+from slipway.tenancy.services import MODULES, Level
+
+#: Package below `slipway` to the module its views belong to, where the names differ.
+_OF_PACKAGE = {
+    "registry": "models",
+    "metering": "usage",
+    "tenancy": "access",
+    "editions": "platform",
+}
+_OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
+
+
+def needed(view: type[Any], method: str) -> tuple[str, Level] | None:
+    """Module and level that a method of a view asks for; None if the view declares none."""
+    package = view.__module__.split(".")[1] if view.__module__.startswith("slipway.") else ""
+    module = getattr(view, "module", _OF_PACKAGE.get(package, package))
+    if module not in MODULES:
+        return None
+    levels: dict[str, int] = getattr(view, "levels", {})
+    return module, Level(levels.get(method, _OF_METHOD.get(method, Level.OPERATE)))
 
 
 class MayChange(permissions.BasePermission):
-    """Readers read; operators and owners change things."""
-
-    message = "Your role here is reader; changing things needs operator or owner."
+    """Lets a principal through whose level in the view's module suffices."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not getattr(request.user, "is_authenticated", False):
             return False
-        return request.method in permissions.SAFE_METHODS or request.user.may(Role.OPERATOR)
+        asked = needed(type(view), request.method or "")
+        if asked is None:
+            self.message = "This route declares no module; nobody may use it."
+            return False
+        module, level = asked
+        if request.user.allows(module, level):
+            return True
+        has = request.user.levels.get(module, Level.NONE).name.lower()
+        self.message = (
+            f"This needs {module}: {level.name.lower()}; you, {request.user.user_name} "
+            f"({request.user.role}), have {has}. GET /api/v1/access/explain tells why."
+        )
+        return False

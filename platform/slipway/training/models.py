@@ -38,6 +38,8 @@ class TrainingJob(Run):
     gpus = models.PositiveSmallIntegerField(default=0)
 
     #: services.estimates.Estimate as it was when the job was made; never changed after.
+    #: The key that asked for it; null where a person in a browser did.
+    key_id = models.UUIDField(null=True)
     estimate = models.JSONField(default=dict)
     #: What the runtime measured and reported at the end.
     metrics = models.JSONField(default=dict)

@@ -17,6 +17,7 @@ from slipway.core.errors import Detail, Invalid
 from slipway.runs import http
 from slipway.runs.record import Phase
 from slipway.tenancy.permissions import MayChange
+from slipway.tenancy.services import Level
 from slipway.training import services
 from slipway.training.api.shapes import JobIn, JobOut, MethodsOut, PlanOut, job_out
 from slipway_contracts import hyperparameters
@@ -85,6 +86,7 @@ class EstimateView(GenericAPIView[Any]):
     """Dry run: every check that creating makes, and what the job would need; creates nothing."""
 
     serializer_class = JobIn
+    levels: ClassVar = {"POST": Level.READ}
 
     @extend_schema(request=JobIn, responses=PlanOut)
     def post(self, request: Request) -> Response:
@@ -123,6 +125,7 @@ class JobsView(GenericAPIView[Any]):
             ask=_ask(request),
             now=timezone.now(),
             made_by=request.user.user_name,
+            key_id=request.user.key_id,
             idempotency_key=http.idempotency_key(request),
         )
         return Response(job_out(job), status=201)

@@ -10,14 +10,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Sum
+
 from slipway import backends
 from slipway.core.errors import Detail, Invalid
 from slipway.datasets import services as datasets
+from slipway.editions import services as editions
 from slipway.registry import services as registry
 from slipway.runs import verbs
-from slipway.runs.record import Phase, handle_of
+from slipway.runs.record import ACTIVE, Phase, handle_of
 from slipway.training.models import RunMirror, TrainingJob
-from slipway.training.services import estimates, rows, sending
+from slipway.training.services import charging, estimates, rows, sending
 from slipway.training.services.estimates import Estimate
 from slipway_contracts import hyperparameters
 from slipway_contracts.formats import RowKind
@@ -131,6 +134,8 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
         limits=limits,
     )
     estimate = estimates.estimate(
+        project_id=project_id,
+        base_name=base.reference,
         base_version_id=ask.base_version_id,
         scale=ask.scale,
         resolved=resolved.values,
@@ -245,6 +250,7 @@ def create_job(
     ask: Ask,
     now: datetime,
     made_by: str = "",
+    key_id: UUID | None = None,
     idempotency_key: str | None = None,
 ) -> TrainingJob:
     """A queued job with its estimate; the first one's row where the key was used before."""
@@ -254,6 +260,9 @@ def create_job(
     )
     if first is not None:
         return first
+    if ask.gpus:
+        active = TrainingJob.objects.filter(phase__in=ACTIVE).aggregate(sum=Sum("gpus"))["sum"]
+        editions.check_room(what="gpus", used=(active or 0) + ask.gpus)
     checked = plan(project_id=project_id, ask=ask, now=now)
     base, dataset, held_out = checked.base, checked.dataset, checked.held_out
     job_id = uuid.uuid4()
@@ -266,6 +275,7 @@ def create_job(
         look_at=now,
         name=ask.name,
         made_by=made_by,
+        key_id=key_id,
         handle=handle_of(job_id),
         idempotency_key=idempotency_key or None,
         request_sha256=sha256,
@@ -310,4 +320,5 @@ def _inputs(
 
 def _start_life(job: TrainingJob) -> None:
     sending.hold(job)
+    charging.reserve(job, now=job.created_at)
     RunMirror.objects.create(job=job, look_at=job.created_at)

@@ -7,7 +7,7 @@ from datetime import datetime
 from slipway.core import lifecycle, nudge
 from slipway.runs import verbs
 from slipway.training.models import MirrorPhase, RunMirror, TrainingJob
-from slipway.training.services import sending
+from slipway.training.services import charging, sending
 
 
 def cancel(job: TrainingJob, *, now: datetime, by: str) -> None:
@@ -22,6 +22,7 @@ def retry(job: TrainingJob, *, now: datetime, by: str) -> None:
 
 def _wake(job: TrainingJob, now: datetime) -> None:
     sending.hold(job)
+    charging.reserve(job, now=now)
     mirror = RunMirror.objects.get(job=job)
     if mirror.phase == MirrorPhase.CLOSED:
         lifecycle.advance(mirror, MirrorPhase.FOLLOWING, now=now)

@@ -6,7 +6,6 @@ import os
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from django.conf import settings
 from slipway.capacity import services as capacity
 from slipway.runs.record import ACTIVE, Phase, remaining
 from slipway.training.models import TrainingJob
+from slipway.training.services import charging
 from slipway_contracts import hyperparameters
 from slipway_contracts.hyperparameters import Limits
 
@@ -51,14 +51,10 @@ class Estimate:
     starts_reason: str
 
 
-def price_of(tokens: int) -> Decimal:
-    """What training on so many tokens costs, in settings.CURRENCY."""
-    rate: Decimal = settings.TRAIN_PRICE_PER_MILLION_TOKENS
-    return (rate * tokens / 1_000_000).quantize(Decimal("0.000001"))
-
-
 def estimate(
     *,
+    project_id: UUID,
+    base_name: str,
     base_version_id: UUID,
     scale: str,
     resolved: dict[str, Any],
@@ -77,6 +73,15 @@ def estimate(
         base_version_id, scale, need.tokens, need.steps, limits, workers=workers, gpus=gpus
     )
     starts_in, starts_reason = _start(now)
+    price = charging.price(
+        project_id=project_id,
+        base_name=base_name,
+        tokens=need.tokens,
+        seconds=seconds,
+        workers=workers,
+        gpus=gpus,
+        at=now,
+    )
     return Estimate(
         rows=rows,
         tokens=need.tokens,
@@ -88,7 +93,7 @@ def estimate(
         trainable_parameters=need.trainable_parameters,
         memory_bytes=need.memory_bytes,
         memory_parts=need.memory_parts,
-        price=str(price_of(need.tokens)),
+        price=str(price),
         currency=settings.CURRENCY,
         starts_in_seconds=round(starts_in, 1),
         starts_reason=starts_reason,

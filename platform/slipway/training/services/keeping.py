@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
+
+from django.utils import timezone
 
 from slipway import backends
 from slipway.core import lifecycle
+from slipway.metering import services as metering
 from slipway.registry import services as registry
 from slipway.runs import progress
 from slipway.training.models import Checkpoint, MetricPoint, TrainingJob
-from slipway.training.services import estimates, sending
+from slipway.training.services import charging, sending
 from slipway.training.services.reading import tracking_run
 from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import Report
@@ -78,8 +82,16 @@ def harvest(job: TrainingJob, report: Report) -> dict[str, Any] | None:
     return {
         "result_version_id": version.id,
         "metrics": metrics,
-        "price": estimates.price_of(int(metrics.get("tokens", 0))),
+        "price": _price(job, metrics),
     }
+
+
+def _price(job: TrainingJob, metrics: dict[str, float]) -> Decimal:
+    """What the whole job cost; written in the ledger at the same moment."""
+    # What a resumed job measured is of its last attempt alone.
+    tokens = int(metrics["tokens"]) if job.attempt == 1 and "tokens" in metrics else None
+    charging.charge(job, now=timezone.now(), tokens=tokens)
+    return metering.cost_of(subject=f"training job {job.pk}", project_id=job.project_id)
 
 
 def leftovers(job: TrainingJob) -> list[str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.utils import timezone
+
 from slipway.datasets import services as datasets
 from slipway.registry import services as registry
 from slipway.training.models import TrainingJob
+from slipway.training.services import charging
 from slipway_contracts.workload import Kind, Workload
 
 
@@ -25,6 +28,7 @@ def let_go(job: TrainingJob) -> None:
     holder = holder_of(job)
     registry.release(version_id=job.base_version_id, holder=holder)
     datasets.release(holder=holder)
+    charging.charge(job, now=timezone.now())
 
 
 #: A model keeps the rows it learnt from, so that its lineage leads somewhere.

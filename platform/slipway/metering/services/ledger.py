@@ -19,6 +19,7 @@ from django.db.models.functions import TruncDay, TruncHour
 
 from slipway.core.errors import NotFound
 from slipway.metering.models import SpoolFile, UsageRecord
+from slipway.metering.services import rollups
 from slipway.tenancy import services as tenancy
 from slipway_contracts.usage import UsageLine
 
@@ -124,10 +125,14 @@ def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
         here = SpoolFile.objects.filter(name=path.name, offset_bytes=offset)
         if not here.update(offset_bytes=offset + len(data), seen_at=now):
             raise _LostRace(path.name)
-        known = UsageRecord.objects.filter(request_id__in=ids).count()
-        UsageRecord.objects.bulk_create(records, ignore_conflicts=True, batch_size=500)
+        known = set(
+            UsageRecord.objects.filter(request_id__in=ids).values_list("request_id", flat=True)
+        )
+        fresh = {r.request_id: r for r in reversed(records) if r.request_id not in known}
+        UsageRecord.objects.bulk_create(fresh.values(), batch_size=500)
+        rollups.grow(rollups.cells_of(fresh.values()))
         tenancy.note_key_use(key_ids={record.key_id for record in records}, now=now)
-    return len(set(ids)) - known
+    return len(fresh)
 
 
 def _record(line: UsageLine) -> UsageRecord:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -151,10 +150,3 @@ class RequestView(GenericAPIView[Any]):
     def get(self, request: Request, request_id: str) -> Response:
         record = services.record_of(project_id=request.user.project_id, request_id=request_id)
         return Response(RecordOut(record).data)
-
-
-urlpatterns = [
-    path("usage", UsageView.as_view()),
-    path("usage/records", RecordsView.as_view()),
-    path("requests/<str:request_id>", RequestView.as_view()),
-]

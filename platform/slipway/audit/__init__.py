@@ -1,0 +1,1 @@
+"""What was changed, by whom, and the proof that nobody changed the record."""

@@ -1,0 +1,1 @@
+"""How the chain hangs together; no Django, so that it is verified offline."""

@@ -1,0 +1,16 @@
+"""What others may ask of the audit log."""
+
+from slipway.audit.services.reading import entries_of, export_lines, newest, verify_stored
+from slipway.audit.services.recording import record, scrubbed
+from slipway.audit.services.signing import public_key, seal
+
+__all__ = [
+    "entries_of",
+    "export_lines",
+    "newest",
+    "public_key",
+    "record",
+    "scrubbed",
+    "seal",
+    "verify_stored",
+]

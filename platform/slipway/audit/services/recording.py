@@ -1,0 +1,111 @@
+"""Add an entry to the chain, without what is secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from slipway.audit.models import Entry, Head
+from slipway.audit.rules import chain
+
+_SECRET = re.compile(
+    r"pass(word|phrase)|secret|token|private|credential|authorization|signature|link$",
+    re.IGNORECASE,
+)
+#: Counts of tokens are no secrets.
+_HARMLESS = re.compile(r"tokens|_token_|price", re.IGNORECASE)
+#: Of one value's JSON; longer ones keep only their size.
+_LONGEST = 16_384
+HIDDEN = "[hidden]"
+
+
+def scrubbed(value: Any, name: str = "") -> Any:
+    """What may be kept: values named like secrets are hidden, addresses lose their query."""
+    if name and _SECRET.search(name) and not _HARMLESS.search(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {str(key): scrubbed(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrubbed(inner) for inner in value]
+    if isinstance(value, str):
+        # A signed address is a credential; so is whatever looks like one of our keys.
+        clean = re.sub(r"sk-slip-[\w-]{16,}", HIDDEN, value)
+        return re.sub(r"(https?://[^\s?#]+)[?#]\S+", r"\1?" + HIDDEN, clean)
+    if isinstance(value, int | float | bool | None):
+        return value
+    return str(value)
+
+
+def _kept(value: Any) -> Any:
+    if value is None:
+        return None
+    clean = scrubbed(value)
+    size = len(json.dumps(clean, ensure_ascii=False))
+    return clean if size <= _LONGEST else {"too_long": size}
+
+
+def record(
+    *,
+    at: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    organisation_id: UUID | None = None,
+    project_id: UUID | None = None,
+    key_id: UUID | None = None,
+    outcome: str = "done",
+    status: int = 0,
+    asked: Any = None,
+    before: Any = None,
+    after: Any = None,
+    request_id: str = "",
+    origin: str = "",
+) -> int:
+    """Append an entry in the transaction that is open, or in one of its own; returns its number.
+
+    Raises what the database raises: who cannot record must not change anything.
+    """
+    with transaction.atomic():
+        Head.objects.get_or_create(pk=1)
+        head = Head.objects.select_for_update().get(pk=1)
+        number = head.number + 1
+        body = chain.canonical(
+            {
+                "number": number,
+                "at": at.astimezone(UTC).isoformat(),
+                "actor": actor,
+                "key": str(key_id) if key_id else None,
+                "organisation": str(organisation_id) if organisation_id else None,
+                "project": str(project_id) if project_id else None,
+                "action": action,
+                "object": subject,
+                "outcome": outcome,
+                "status": status,
+                "asked": _kept(asked),
+                "before": _kept(before),
+                "after": _kept(after),
+                "request_id": request_id,
+                "origin": origin,
+            }
+        )
+        made = chain.link(head.hash, body)
+        Entry.objects.create(
+            number=number,
+            at=at,
+            body=body,
+            hash=made,
+            organisation_id=organisation_id,
+            project_id=project_id,
+            actor=actor[:160],
+            action=action[:160],
+            subject=subject[:200],
+            request_id=request_id,
+        )
+        head.number, head.hash = number, made
+        head.save(update_fields=["number", "hash"])
+    return number

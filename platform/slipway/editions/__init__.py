@@ -1,0 +1,1 @@
+"""On whose terms this installation runs: its edition and its licence."""

@@ -1,0 +1,39 @@
+"""Without a licence in force nothing is changed any more; reading, jobs and serving go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+
+from slipway.core.http import error_body
+from slipway.editions import services
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class ReadOnly:
+    """Middleware: refuses changes while the licence says read-only.
+
+    Views that must work even then (signing in, installing a licence) say `works_read_only`.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        kind = getattr(view, "cls", None)
+        if request.method in _SAFE or kind is None or getattr(kind, "works_read_only", False):
+            return None
+        seen = services.standing(now=timezone.now())
+        if seen.state != services.READ_ONLY:
+            return None
+        message = f"Nothing can be changed now: {seen.reason}. What runs goes on."
+        return JsonResponse(error_body("read_only", message), status=403)

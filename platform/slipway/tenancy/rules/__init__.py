@@ -1,0 +1,1 @@
+"""What is pure arithmetic; no Django, so that the gateway may use it."""

@@ -1,0 +1,52 @@
+"""What others may ask of tenancy: principals, projects, people, keys, and who may do what."""
+
+from slipway.tenancy.services.grants import LEVELS, MODULES, Level, levels_of_role
+from slipway.tenancy.services.keys import (
+    KEY_PREFIX,
+    IssuedKey,
+    KeyFact,
+    check_key,
+    digest_of,
+    issue_key,
+    key_facts,
+    live_keys,
+    note_key_use,
+    revoke_key,
+    rotate_key,
+)
+from slipway.tenancy.services.people import ensure_member, first_owner
+from slipway.tenancy.services.principals import Principal, principal_of
+from slipway.tenancy.services.projects import (
+    ProjectFact,
+    open_project,
+    project_fact,
+    projects_of,
+    projects_of_organisation,
+)
+
+__all__ = [
+    "KEY_PREFIX",
+    "LEVELS",
+    "MODULES",
+    "IssuedKey",
+    "KeyFact",
+    "Level",
+    "Principal",
+    "ProjectFact",
+    "check_key",
+    "digest_of",
+    "ensure_member",
+    "first_owner",
+    "issue_key",
+    "key_facts",
+    "levels_of_role",
+    "live_keys",
+    "note_key_use",
+    "open_project",
+    "principal_of",
+    "project_fact",
+    "projects_of",
+    "projects_of_organisation",
+    "revoke_key",
+    "rotate_key",
+]
