@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "slipway.core",
     "slipway.tenancy",
     "slipway.metering",
+    "slipway.limits",
     "slipway.datasets",
     "slipway.registry",
     "slipway.training",

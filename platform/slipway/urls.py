@@ -17,6 +17,7 @@ DOMAINS = [
     "evaluation",
     "deployments",
     "metering",
+    "limits",
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from slipway.gateway import errors
+from slipway.gateway import errors, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
 from slipway_contracts.usage import UsageLine
@@ -37,6 +37,10 @@ class _Ask(msgspec.Struct):
     model: str
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+    #: The most tokens the answer may have, by its old and its new name; the engine checks them.
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    n: Any = None
     #: What the model is given: messages or prompt, unread.
     given: msgspec.Raw = msgspec.Raw()
 
@@ -63,6 +67,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     #: Bytes of the prompt or messages as sent, to estimate from where nothing better is known.
     prompt_bytes: int
+    #: What it has taken from the limits.
+    hold: rates.Hold
     #: Unix seconds.
     at: float
 
@@ -96,6 +102,7 @@ class Gate:
         self.limits = limits or Limits()
         self._digest = digest
         self._in_flight: dict[str, int] = {}
+        self._rates = rates.Rates()
 
     def authorize(self, header: bytes | None, snapshot: Snapshot, now: float) -> Key | Refusal:
         """The key in an `Authorization` header; `now` in Unix seconds."""
@@ -154,6 +161,16 @@ class Gate:
                 retry_after=1,
                 code="overloaded",
             )
+        prompt_bytes = len(bytes(ask.given))
+        hold = self._rates.take(
+            snapshot=snapshot,
+            key=key,
+            model=route.name,
+            tokens=_at_most(ask, prompt_bytes),
+            now=now,
+        )
+        if isinstance(hold, Refusal):
+            return hold
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
         self._in_flight[route.deployment_id] = in_flight + 1
@@ -165,7 +182,8 @@ class Gate:
             stream=stream,
             wants_usage=wants_usage,
             body=_asking_for_usage(body) if stream and not wants_usage else body,
-            prompt_bytes=len(bytes(ask.given)),
+            prompt_bytes=prompt_bytes,
+            hold=hold,
             at=now,
         )
 
@@ -183,6 +201,7 @@ class Gate:
 
         `served` is the route that answered: the version may have been swapped meanwhile.
         """
+        self._rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
         deployment_id = ticket.route.deployment_id
         left = self._in_flight[deployment_id] - 1
         if left:
@@ -259,6 +278,17 @@ def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage
     if prompt_tokens is None:
         prompt_tokens = -(-ticket.prompt_bytes // _BYTES_PER_TOKEN) if events else 0
     return Usage(prompt_tokens, events, estimated=True)
+
+
+def _at_most(ask: _Ask, prompt_bytes: int) -> int:
+    """Tokens a request may use, as far as it says itself."""
+    asked = [
+        value
+        for value in (ask.max_completion_tokens, ask.max_tokens)
+        if isinstance(value, int) and 0 < value < 1_000_000
+    ]
+    answers = ask.n if isinstance(ask.n, int) and 1 <= ask.n <= 128 else 1
+    return -(-prompt_bytes // _BYTES_PER_TOKEN) + (asked[0] if asked else 0) * answers
 
 
 def _unauthorized(message: str, *, again: bool = False) -> Refusal:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.gateway.facts import Key, Limit, Route, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ def load() -> Snapshot:
     from django.utils import timezone
 
     from slipway.deployments import services as deployments
+    from slipway.limits import services as limits
     from slipway.tenancy import services as tenancy
 
     close_old_connections()
@@ -115,11 +116,20 @@ def load() -> Snapshot:
                 root=fact.root,
                 parent=fact.parent,
                 context_length=fact.context_length,
+                capabilities=fact.capabilities,
             )
             for fact in deployments.routes()
+        }
+        limited = {
+            (str(fact.project_id), str(fact.key_id or ""), fact.model): Limit(
+                requests_per_minute=fact.requests_per_minute,
+                tokens_per_minute=fact.tokens_per_minute,
+                at_once=fact.at_once,
+            )
+            for fact in limits.all_limits()
         }
     except Exception:
         # A connection that failed once may be broken for good; the next look opens a new one.
         connections.close_all()
         raise
-    return Snapshot(keys=keys, routes=routes)
+    return Snapshot(keys=keys, routes=routes, limits=limited)

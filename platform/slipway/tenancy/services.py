@@ -184,6 +184,11 @@ def live_keys(*, now: datetime) -> Iterator[KeyFact]:
         )
 
 
+def has_key(*, project_id: UUID, key_id: UUID) -> bool:
+    """Whether the project has this key, in force or not."""
+    return ApiKey.objects.filter(pk=key_id, project_id=project_id).exists()
+
+
 def note_key_use(*, key_ids: set[UUID], now: datetime) -> None:
     """Remember when keys were last used; called in bulk, never per request."""
     ApiKey.objects.filter(pk__in=key_ids).update(last_used_at=now)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from slipway_runtime.serving import engine, wire
+from slipway_runtime.serving import engine, refusal
 
 MAX_BODY_BYTES = 16 << 20
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -46,7 +46,9 @@ class Exchange:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > MAX_BODY_BYTES:
-                raise wire.ApiError(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
+                raise refusal.ApiError(
+                    413, f"The request body is larger than {MAX_BODY_BYTES} bytes."
+                )
             if not message.get("more_body"):
                 return b"".join(pieces)
 
