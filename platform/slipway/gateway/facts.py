@@ -40,6 +40,8 @@ class Route:
     #: `model@version`, and the model it was tuned from; empty where there is none.
     root: str = ""
     parent: str = ""
+    #: Where the engine finds the adapter to answer with; empty for the deployed version itself.
+    adapter: str = ""
     #: Tokens of prompt and answer together; 0 if unknown.
     context_length: int = 0
     #: `completions`, `chat`, `system`, `tools`.

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from slipway.gateway.facts import Key, Limit, Route, Snapshot
 
@@ -90,8 +91,11 @@ def load() -> Snapshot:
     from django.utils import timezone
 
     from slipway.deployments import services as deployments
+    from slipway.gateway import adapters
     from slipway.limits import services as limits
+    from slipway.registry import services as registry
     from slipway.tenancy import services as tenancy
+    from slipway.training import services as training
 
     close_old_connections()
     try:
@@ -103,23 +107,14 @@ def load() -> Snapshot:
             )
             for fact in tenancy.live_keys(now=timezone.now())
         }
-        routes = {
-            (str(fact.project_id), fact.name): Route(
-                project_id=str(fact.project_id),
-                name=fact.name,
-                deployment_id=str(fact.deployment_id),
-                version_id=str(fact.version_id),
-                endpoints=fact.endpoints,
-                state=fact.state,
-                reason=fact.reason,
-                created_at=int(fact.created_at.timestamp()),
-                root=fact.root,
-                parent=fact.parent,
-                context_length=fact.context_length,
-                capabilities=fact.capabilities,
-            )
-            for fact in deployments.routes()
-        }
+        facts = deployments.routes()
+        routes = {(str(fact.project_id), fact.name): _route(fact) for fact in facts}
+        homes = adapters.homes(facts)
+        for route in adapters.beside(
+            homes, registry.adapters_on(set(homes)), training.adapter_checkpoints(set(homes))
+        ):
+            # What was deployed under a name keeps it.
+            routes.setdefault((route.project_id, route.name), route)
         limited = {
             (str(fact.project_id), str(fact.key_id or ""), fact.model): Limit(
                 requests_per_minute=fact.requests_per_minute,
@@ -133,3 +128,21 @@ def load() -> Snapshot:
         connections.close_all()
         raise
     return Snapshot(keys=keys, routes=routes, limits=limited)
+
+
+def _route(fact: Any) -> Route:
+    """A deployment's own route, from its `deployments.services.Route`."""
+    return Route(
+        project_id=str(fact.project_id),
+        name=fact.name,
+        deployment_id=str(fact.deployment_id),
+        version_id=str(fact.version_id),
+        endpoints=fact.endpoints,
+        state=fact.state,
+        reason=fact.reason,
+        created_at=int(fact.created_at.timestamp()),
+        root=fact.root,
+        parent=fact.parent,
+        context_length=fact.context_length,
+        capabilities=fact.capabilities,
+    )

@@ -29,6 +29,8 @@ class Exchange:
         self.path: str = scope["path"].rstrip("/")
         self._receive = receive
         self._send = send
+        #: URI of the adapter to answer with, told by the gateway; empty for the model itself.
+        self.adapter = next((v for k, v in scope["headers"] if k == b"x-adapter"), b"").decode()
         self.started = False
         self.gone = False
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode(

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from slipway_runtime.serving import answers, engine, loading, lora, refusal, scheduler, wire
+from slipway_runtime.serving import answers, engine, loading, lora, refusal, scheduler, shelf, wire
 from slipway_runtime.serving import exchange as exchanges
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class App:
         self.request_timeout_seconds = request_timeout_seconds
         #: `starting`, `ready` once a real token was generated, `stopping`.
         self.state = "starting"
+        self._shelf = shelf.Shelf(served)
         self._routes = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/completions"): self._completion,
@@ -88,10 +89,15 @@ class App:
         body = await exchange.body()
 
         def parse() -> wire.Call:
-            return wire.parse(body, chat=chat, served=self.served, names=self._names())
+            return wire.parse(
+                body, chat=chat, served=self.served, names=self._names(), adapter=exchange.adapter
+            )
 
         large = len(body) > _LARGE_BODY_BYTES
         call = await asyncio.to_thread(parse) if large else parse()
+        if exchange.adapter:
+            # Last before the rows are made, so that it cannot be dropped in between.
+            await self._shelf.want(exchange.adapter)
         deadline = time.monotonic() + self.request_timeout_seconds
         streams: list[engine.Stream] = []
         watch = None
@@ -125,6 +131,9 @@ class App:
                 code="overloaded",
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
+        except KeyError:
+            message = "The adapter made room for others just now. Try again."
+            raise refusal.ApiError(503, message, code="overloaded", retry_after_seconds=1) from None
         except engine.Stopping as error:
             raise refusal.ApiError(
                 503, str(error), code="stopping", retry_after_seconds=1

@@ -73,8 +73,16 @@ class Call:
         self.id = self.id or prefix + secrets.token_hex(12)
 
 
-def parse(body: bytes, *, chat: bool, served: loading.Served, names: dict[str, str | None]) -> Call:
-    """Understand a request body. `names` maps served model names to adapters (None: the base).
+def parse(
+    body: bytes,
+    *,
+    chat: bool,
+    served: loading.Served,
+    names: dict[str, str | None],
+    adapter: str = "",
+) -> Call:
+    """Understand a request body. `names` maps served model names to adapters (None: the base);
+    with `adapter`, that one is meant whatever name the model was asked by.
 
     Raises ApiError naming the parameter, the rule and the value.
     """
@@ -86,7 +94,7 @@ def parse(body: bytes, *, chat: bool, served: loading.Served, names: dict[str, s
         raise ApiError(400, "The request body must be a JSON object.")
     reader = _Fields(fields)
     model = reader.text("model")
-    if model not in names:
+    if not adapter and model not in names:
         known = ", ".join(sorted(names))
         message = f"The model `{model}` does not exist here; this copy serves {known}."
         raise ApiError(404, message, param="model", code="model_not_found")
@@ -109,7 +117,7 @@ def parse(body: bytes, *, chat: bool, served: loading.Served, names: dict[str, s
             max_tokens=max_tokens,
             stop=stop,
             ignore_eos=reader.truth("ignore_eos"),
-            adapter=names[model],
+            adapter=adapter or names[model],
             show_special=wanted.show_special,
         )
         for prompt in prompts

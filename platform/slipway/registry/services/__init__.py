@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipway.registry.services.facts import (
     VersionFact,
+    adapters_on,
     fact_of,
     ready_version,
     resolve,
@@ -23,6 +24,7 @@ from slipway.registry.services.keeping import (
 
 __all__ = [
     "VersionFact",
+    "adapters_on",
     "delete_version",
     "drop_alias",
     "fact_of",
