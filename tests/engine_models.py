@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pathlib
 from typing import Any
@@ -118,3 +119,43 @@ def greedy(reference: Any, prompt: list[int], tokens: int) -> list[int]:
         do_sample=False,
     )
     return output[0, len(prompt) :].tolist()
+
+
+_TOLD = (
+    "{% if tools %}<|system|>{% for t in tools %}{{ t.function.name }} {% endfor %}<|end|>"
+    "{% endif %}"
+)
+#: Chat templates that know tools, in the three manners that models have.
+TOOL_TEMPLATES = {
+    "tagged": _TOLD
+    + """{% for m in messages %}<|{{ 'user' if m.role == 'tool' else m.role }}|>{{ m.content }}
+{%- for c in m.tool_calls or [] %}{{ '\\n' if not loop.first }}<tool_call>
+{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|end|>{% endfor %}"""
+    + "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "bare": _TOLD
+    + "{% for m in messages %}<|{{ m.role }}|>"
+    + "{% if m.tool_calls %}{% if m.tool_calls | length > 1 %}"
+    "{{ raise_exception('one call a turn') }}{% endif %}"
+    """{"name": "{{ m.tool_calls[0].function.name }}", "parameters": """
+    "{{ m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "listed": _TOLD
+    + "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.tool_calls %}<|calls|>["
+    """{% for c in m.tool_calls %}{"name": "{{ c.function.name }}", "arguments": """
+    "{{ c.function.arguments | tojson }}}{{ ', ' if not loop.last }}{% endfor %}]{% endif %}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+}
+
+
+def tokenizer_with(template: str) -> Any:
+    """A copy of the tokenizer with a chat template of its own and a special token for calls."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=copy.deepcopy(tokenizer().backend_tokenizer),
+        bos_token="<|bos|>",
+        eos_token="<|end|>",
+        additional_special_tokens=["<|calls|>"],
+        chat_template=template,
+    )

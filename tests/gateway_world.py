@@ -18,7 +18,7 @@ import httpx
 import uvicorn
 
 from slipway.gateway.asgi import Gateway
-from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.gateway.facts import Key, Limit, Route, Scope, Snapshot
 from slipway.gateway.upstream import Timeouts
 
 SECRET, OTHER_SECRET = "sk-slip-one", "sk-slip-two"
@@ -245,6 +245,7 @@ class World:
             digest(OTHER_SECRET): Key(id="k2", project_id="p2"),
         }
         self.routes = {("p1", "m"): self.route()}
+        self.limits: dict[Scope, Limit] = {}
         self.database_is_away = False
         self.loads = 0
         # One client for all: making one reads the certificates of the world.
@@ -293,7 +294,7 @@ class World:
         self.loads += 1
         if self.database_is_away:
             raise RuntimeError("the database is away")
-        return Snapshot(keys=dict(self.keys), routes=dict(self.routes))
+        return Snapshot(keys=dict(self.keys), routes=dict(self.routes), limits=dict(self.limits))
 
     def records(self) -> list[dict[str, Any]]:
         """What is in the spool, in the order it was written."""

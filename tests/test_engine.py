@@ -308,8 +308,10 @@ def test_bias_penalties_and_constraints_steer_the_choice() -> None:
         def __init__(self) -> None:
             self.seen: list[int] = []
 
-        def allowed(self) -> torch.Tensor:
-            return torch.arange(320) % 2 == 0
+        finished = False
+
+        def bar(self, logits: torch.Tensor) -> None:
+            logits[1::2] = -math.inf
 
         def advance(self, token: int) -> None:
             self.seen.append(token)
@@ -336,7 +338,9 @@ def test_a_penalty_lowers_the_logit_by_what_it_says() -> None:
     sampler = sampling.Sampler(s)
     for token in (2, 2, 3):
         sampler.took(token)
-    assert sampler.shape(torch.zeros(5)).tolist() == [0, 0, -1.0, -0.75, 0]
+    logits = torch.zeros(5)
+    sampler.shape(logits)
+    assert logits.tolist() == [0, 0, -1.0, -0.75, 0]
 
 
 def test_log_probabilities_are_the_models_own() -> None:
@@ -450,7 +454,9 @@ def test_a_cancelled_request_is_gone_at_the_next_step_and_others_do_not_notice()
 
 def test_a_request_that_fails_takes_nobody_with_it() -> None:
     class Broken:
-        def allowed(self) -> torch.Tensor:
+        finished = False
+
+        def bar(self, logits: torch.Tensor) -> None:
             raise ValueError("no grammar")
 
         def advance(self, token: int) -> None: ...

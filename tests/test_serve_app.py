@@ -16,13 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import engine_models
 import httpx
 import openai
 import pytest
 import torch
+from engine_world import Running
 
 from slipway_contracts.workload import (
     Kind,
@@ -44,57 +45,6 @@ from slipway_runtime.serving import (
 
 PLATFORM = str(pathlib.Path(server.__file__).parents[2])
 HELLO = [{"role": "user", "content": "华北地区的销售额?"}]
-
-
-class Running:
-    """A server in a thread of its own, and clients for it."""
-
-    def __init__(self, folder: pathlib.Path, **settings: Any) -> None:
-        torch.set_num_threads(1)
-        self.path = folder / "engine.sock"
-        self.served = loading.Served(
-            engine_models.model(), engine_models.tokenizer(), {"max_rows": 4} | settings
-        )
-        self.app = server.App(
-            self.served,
-            name="tiny",
-            request_timeout_seconds=settings.get("request_timeout_seconds", 60),
-        )
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(30)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-    async def _run(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.served.engine.start()
-        await self.app.warm_up()
-        await server.serve(self.app, self.path, self._stop, ready=self._ready.set, grace_seconds=5)
-
-    def http(self) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.path))
-        return httpx.Client(transport=transport, base_url="http://engine", timeout=60)
-
-    def complete(self, **fields: Any) -> httpx.Response:
-        with self.http() as http:
-            return http.post("/v1/completions", json={"model": "tiny", "prompt": "bar"} | fields)
-
-    def openai(self) -> openai.OpenAI:
-        return openai.OpenAI(
-            base_url="http://engine/v1", api_key="none", http_client=self.http(), max_retries=0
-        )
 
 
 @pytest.fixture(scope="module")
@@ -217,13 +167,11 @@ def test_models_health_and_metrics(running: Running, client: openai.OpenAI) -> N
             None,
             "type text only",
         ),
-        (
-            {"response_format": {"type": "json_object"}},
-            400,
-            "response_format",
-            "unsupported_parameter",
-            "leave it out",
-        ),
+        ({"extra_body": {"colour": 1}}, 400, "colour", "unknown_parameter", "colour"),
+        ({"audio": {"voice": "x"}}, 400, "audio", "unsupported_parameter", "leave it out"),
+        ({"functions": [{"name": "f"}]}, 400, "functions", "unsupported_parameter", "use tools"),
+        ({"top_logprobs": 2}, 400, "top_logprobs", None, "needs `logprobs`"),
+        ({"extra_body": {"logprobs": 5}}, 400, "logprobs", None, "true or false, not 5"),
     ],
 )
 def test_a_bad_request_is_refused_with_its_parameter_and_rule(

@@ -94,6 +94,7 @@ INSTALLED_APPS = [
     "slipway.tenancy",
     "slipway.audit",
     "slipway.metering",
+    "slipway.limits",
     "slipway.datasets",
     "slipway.registry",
     "slipway.training",

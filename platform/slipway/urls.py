@@ -19,6 +19,7 @@ DOMAINS = [
     "evaluation",
     "deployments",
     "metering",
+    "limits",
 ]
 
 

@@ -252,7 +252,9 @@ class Story:
 
     def deploy_and_ask(self, job: dict[str, Any]) -> str:
         self.deploy(self.tuned, job["result_version_id"])
-        names = [model.id for model in self.door.models.list()]
+        listed = [model.id for model in self.door.models.list()]
+        # Each checkpoint of the fine-tune can be called too; here they would crowd out the rest.
+        names = [name for name in listed if ":ckpt-step-" not in name]
         self.say(f"/v1/models: {', '.join(names)}")
         said = ""
         for chunk in self.door.chat.completions.create(

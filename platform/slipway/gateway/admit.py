@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from slipway.gateway import budgets, errors
+from slipway.gateway import budgets, errors, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
 from slipway.tenancy.rules.networks import allowed_from
@@ -68,6 +68,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     #: Bytes of the prompt or messages as sent, to estimate from where nothing better is known.
     prompt_bytes: int
+    #: What it has taken from the limits.
+    hold: rates.Hold
     #: Unix seconds.
     at: float
     #: Money set aside for it.
@@ -104,6 +106,7 @@ class Gate:
         self._digest = digest
         self._in_flight: dict[str, int] = {}
         self._budgets = budgets.Budgets()
+        self._rates = rates.Rates()
 
     def authorize(
         self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
@@ -173,14 +176,21 @@ class Gate:
                 retry_after=1,
                 code="overloaded",
             )
-        aside = self._budgets.take(
+        prompt_bytes, answers = len(bytes(ask.given)), _answers(ask)
+        hold = self._rates.take(
             snapshot=snapshot,
             key=key,
-            route=route,
-            prompt_bytes=len(bytes(ask.given)),
-            answers=_answers(ask),
+            model=route.name,
+            tokens=-(-prompt_bytes // _BYTES_PER_TOKEN) + answers,
+            now=now,
+        )
+        if isinstance(hold, Refusal):
+            return hold
+        aside = self._budgets.take(
+            snapshot=snapshot, key=key, route=route, prompt_bytes=prompt_bytes, answers=answers
         )
         if isinstance(aside, Refusal):
+            self._rates.settle(hold, tokens=0)
             return aside
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
@@ -193,7 +203,8 @@ class Gate:
             stream=stream,
             wants_usage=wants_usage,
             body=_asking_for_usage(body) if stream and not wants_usage else body,
-            prompt_bytes=len(bytes(ask.given)),
+            prompt_bytes=prompt_bytes,
+            hold=hold,
             at=now,
             aside=aside,
         )
@@ -217,6 +228,7 @@ class Gate:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
         )
+        self._rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
         deployment_id = ticket.route.deployment_id
         left = self._in_flight[deployment_id] - 1
         if left:

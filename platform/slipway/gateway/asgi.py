@@ -201,7 +201,7 @@ class Gateway:
     async def _complete(self, ticket: Ticket, receive: Receive, send: Send, base: Headers) -> None:
         if self._parts is None:
             raise RuntimeError("the server must send lifespan events: uvicorn --lifespan on")
-        completion = Completion(self._parts, ticket, send, base)
+        completion = Completion(self._parts, ticket, send, [*base, *ticket.hold.headers])
         self._running[completion] = time.monotonic() + self.timeouts.total
         gone = asyncio.ensure_future(receive())
         gone.add_done_callback(lambda _: completion.cancel(_GONE))
@@ -271,6 +271,7 @@ def _model(route: Route) -> dict[str, Any]:
         "root": route.root or None,
         "parent": route.parent or None,
         "max_model_len": route.context_length or None,
+        "capabilities": route.capabilities,
         "state": route.state,
     }
 

@@ -30,7 +30,7 @@ CLIENT_GONE = 499
 _PASSED_ON = frozenset({400, 413, 422, 429, 500, 503, 504})
 _REQUEST = (
     b"POST %b HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+    b"content-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
 )
 _EVENT_STREAM = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -163,6 +163,7 @@ class Completion:
             ticket.endpoint.encode(),
             len(ticket.body),
             ticket.request_id.encode(),
+            b"x-adapter: %b\r\n" % ticket.route.adapter.encode() if ticket.route.adapter else b"",
             ticket.body,
         )
         self._connection, self._served = await self._parts.upstreams.open(

@@ -20,6 +20,8 @@ class Refusal:
     #: Seconds after which it is worth asking again.
     retry_after: int | None = None
     allow: str | None = None
+    #: `x-ratelimit-…`, where a limit was asked.
+    rates: tuple[tuple[bytes, bytes], ...] = ()
     again: bool = field(default=False, compare=False)
 
     def body(self) -> bytes:
@@ -27,7 +29,7 @@ class Refusal:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Those this refusal needs; its length is the server's business."""
-        headers = [(b"content-type", b"application/json")]
+        headers = [(b"content-type", b"application/json"), *self.rates]
         if self.retry_after is not None:
             headers.append((b"retry-after", b"%d" % self.retry_after))
         elif self.status == 503 or self.code == "budget_exceeded":

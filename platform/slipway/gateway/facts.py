@@ -48,13 +48,32 @@ class Route:
     #: `model@version`, and the model it was tuned from; empty where there is none.
     root: str = ""
     parent: str = ""
+    #: Where the engine finds the adapter to answer with; empty for the deployed version itself.
+    adapter: str = ""
     #: Tokens of prompt and answer together; 0 if unknown.
     context_length: int = 0
+    #: `completions`, `chat`, `system`, `tools`.
+    capabilities: tuple[str, ...] = ()
 
     @property
     def answers(self) -> bool:
         """A request may be let in: a replica is there, or will be again in a moment."""
         return bool(self.endpoints) or self.state in COMES_BACK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """How much one scope may ask; None where that is not limited."""
+
+    requests_per_minute: int | None = None
+    #: Prompt and answer together.
+    tokens_per_minute: int | None = None
+    #: Requests in flight at one time.
+    at_once: int | None = None
+
+
+#: Project id, key id or empty for all keys, model or empty for all models.
+Scope = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +86,7 @@ class Snapshot:
     #: prompt token and an answer's token, in 10⁻¹² of the currency.
     budgets: dict[Owner, Budget] = field(default_factory=dict)
     prices: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
+    limits: dict[Scope, Limit] = field(default_factory=dict)
     #: Authorization headers seen under this snapshot, so that a key is hashed once per snapshot.
     seen: dict[bytes, Key] = field(default_factory=dict)
 

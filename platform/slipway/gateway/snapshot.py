@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.gateway.facts import Key, Limit, Route, Snapshot
 from slipway.metering.rules.reserver import Limit as Budget
 from slipway.metering.rules.reserver import Owner
 
@@ -92,7 +93,11 @@ def load() -> Snapshot:
     from django.utils import timezone
 
     from slipway.deployments import services as deployments
+    from slipway.gateway import adapters
+    from slipway.limits import services as limits
+    from slipway.registry import services as registry
     from slipway.tenancy import services as tenancy
+    from slipway.training import services as training
 
     close_old_connections()
     try:
@@ -107,28 +112,28 @@ def load() -> Snapshot:
             )
             for fact in tenancy.live_keys(now=timezone.now())
         }
-        routes = {
-            (str(fact.project_id), fact.name): Route(
-                project_id=str(fact.project_id),
-                name=fact.name,
-                deployment_id=str(fact.deployment_id),
-                version_id=str(fact.version_id),
-                endpoints=fact.endpoints,
-                state=fact.state,
-                reason=fact.reason,
-                created_at=int(fact.created_at.timestamp()),
-                root=fact.root,
-                parent=fact.parent,
-                context_length=fact.context_length,
+        facts = deployments.routes()
+        routes = {(str(fact.project_id), fact.name): _route(fact) for fact in facts}
+        homes = adapters.homes(facts)
+        for route in adapters.beside(
+            homes, registry.adapters_on(set(homes)), training.adapter_checkpoints(set(homes))
+        ):
+            # What was deployed under a name keeps it.
+            routes.setdefault((route.project_id, route.name), route)
+        limited = {
+            (str(fact.project_id), str(fact.key_id or ""), fact.model): Limit(
+                requests_per_minute=fact.requests_per_minute,
+                tokens_per_minute=fact.tokens_per_minute,
+                at_once=fact.at_once,
             )
-            for fact in deployments.routes()
+            for fact in limits.all_limits()
         }
         money, prices = _money(keys, routes)
     except Exception:
         # A connection that failed once may be broken for good; the next look opens a new one.
         connections.close_all()
         raise
-    return Snapshot(keys=keys, routes=routes, budgets=money, prices=prices)
+    return Snapshot(keys=keys, routes=routes, limits=limited, budgets=money, prices=prices)
 
 
 def _money(
@@ -149,3 +154,21 @@ def _money(
     homes = {key.project_id: key.organisation_id for key in keys.values()}
     wanted = {(homes[p], name) for p, name in routes if p in homes}
     return limits, metering.price_facts(wanted=wanted, at=now)
+
+
+def _route(fact: Any) -> Route:
+    """A deployment's own route, from its `deployments.services.Route`."""
+    return Route(
+        project_id=str(fact.project_id),
+        name=fact.name,
+        deployment_id=str(fact.deployment_id),
+        version_id=str(fact.version_id),
+        endpoints=fact.endpoints,
+        state=fact.state,
+        reason=fact.reason,
+        created_at=int(fact.created_at.timestamp()),
+        root=fact.root,
+        parent=fact.parent,
+        context_length=fact.context_length,
+        capabilities=fact.capabilities,
+    )

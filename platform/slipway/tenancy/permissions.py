@@ -20,6 +20,7 @@ _OF_PACKAGE = {
     "metering": "usage",
     "tenancy": "access",
     "editions": "platform",
+    "limits": "inference",
 }
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from slipway_runtime.serving import engine, wire
+from slipway_runtime.serving import engine, refusal
 
 MAX_BODY_BYTES = 16 << 20
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -29,6 +29,8 @@ class Exchange:
         self.path: str = scope["path"].rstrip("/")
         self._receive = receive
         self._send = send
+        #: URI of the adapter to answer with, told by the gateway; empty for the model itself.
+        self.adapter = next((v for k, v in scope["headers"] if k == b"x-adapter"), b"").decode()
         self.started = False
         self.gone = False
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode(
@@ -46,7 +48,9 @@ class Exchange:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > MAX_BODY_BYTES:
-                raise wire.ApiError(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
+                raise refusal.ApiError(
+                    413, f"The request body is larger than {MAX_BODY_BYTES} bytes."
+                )
             if not message.get("more_body"):
                 return b"".join(pieces)
 

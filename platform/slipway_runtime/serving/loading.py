@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from slipway_runtime.serving import engine, forward, lora, scheduler
+from slipway_runtime.serving import engine, forward, grammar, lora, scheduler, text, tools
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,14 @@ class Served:
         for name in ("max_rows", "prefill_tokens", "kv_bytes"):
             if name in settings:
                 setattr(limits, name, int(settings[name]))
+        ends = _end_tokens(model, tokenizer)
         work = scheduler.Scheduler(
             forward.layout_for(model, self.adapters),
             decode=_decoder(tokenizer),
-            end_tokens=_end_tokens(model, tokenizer),
+            end_tokens=ends,
             limits=limits,
         )
+        self._ends = ends
         self.engine = engine.Engine(work, max_queue=int(settings.get("max_queue", 256)))
         own = model.generation_config
         greedy = not own.do_sample
@@ -50,6 +52,18 @@ class Served:
             "top_p": 1.0 if greedy else float(own.top_p or 1.0),
             "top_k": 0 if greedy else int(own.top_k or 0),
         }
+
+    @functools.cached_property
+    def grammars(self) -> grammar.Grammars:
+        """What holds answers to a grammar. Raises ValueError for a tokenizer that cannot."""
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        return grammar.Grammars(self.tokenizer, vocabulary=vocabulary, end_tokens=self._ends)
+
+    @functools.cached_property
+    def calls(self) -> tools.Style:
+        """How this model writes a call of a tool."""
+        ends = [self.tokenizer.decode([token]) for token in self._ends]
+        return tools.learn(self.tokenizer, ends)
 
     def attach(self, name: str, directory: pathlib.Path) -> None:
         """Attach an adapter; call in the engine's thread. Raises lora.AdapterError."""
@@ -139,9 +153,13 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> f
     return frozenset([*listed, tokenizer.eos_token_id]) - {None}
 
 
-def _decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+def _decoder(tokenizer: PreTrainedTokenizerBase) -> text.Decode:
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:  # the Rust tokenizer itself: a fifth of the wrapper's time per call
-        decode: Callable[[list[int]], str] = backend.decode
+        decode: text.Decode = backend.decode
         return decode
-    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True))
+
+    def slow(ids: list[int], skip_special_tokens: bool = True) -> str:  # noqa: FBT001, FBT002
+        return str(tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    return slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,12 @@ import torch
 class Constraint(Protocol):
     """Something that knows which tokens may come next (a grammar, a schema); one per row."""
 
-    def allowed(self) -> torch.Tensor | None:
-        """Boolean [vocabulary], True where a token may follow; None when all may."""
+    @property
+    def finished(self) -> bool:
+        """Nothing may follow: the answer ends here."""
+
+    def bar(self, logits: torch.Tensor) -> None:
+        """Set the logits [vocabulary] of tokens that may not come next to minus infinity."""
 
     def advance(self, token: int) -> None:
         """Learn which token was chosen."""
@@ -56,17 +59,13 @@ class Sampler:
         self._counts: dict[int, int] = {}
         s = sampling
         self._penalised = bool(s.presence_penalty or s.frequency_penalty)
-        self.plain = not (
-            self._penalised or s.logit_bias or s.constraint or s.top_logprobs is not None
-        )
+        #: Takes the logits as they come.
+        self.plain = not (self._penalised or s.logit_bias or s.constraint is not None)
         if s.logit_bias:
             self._biased = torch.tensor(list(s.logit_bias)), torch.tensor([*s.logit_bias.values()])
 
-    def shape(self, logits: torch.Tensor) -> torch.Tensor:
-        """Apply bias, penalties and constraint to one row's logits [vocabulary]."""
-        if self.plain:
-            return logits
-        logits = logits.clone()
+    def shape(self, logits: torch.Tensor) -> None:
+        """Apply bias, penalties and constraint to one row's logits [vocabulary], in place."""
         if self.sampling.logit_bias:
             logits[self._biased[0]] += self._biased[1]
         if self._penalised and self._counts:
@@ -75,14 +74,16 @@ class Sampler:
             counts = torch.tensor(list(self._counts.values()), dtype=logits.dtype)
             logits[tokens] -= s.presence_penalty + s.frequency_penalty * counts
         if self.sampling.constraint is not None:
-            allowed = self.sampling.constraint.allowed()
-            if allowed is not None:
-                logits = logits.masked_fill(~allowed, -math.inf)
-        return logits
+            self.sampling.constraint.bar(logits)
 
     def uniform(self) -> float:
         """The next number in [0, 1) of this row's own sequence."""
         return self._random.random()
+
+    @property
+    def finished(self) -> bool:
+        """The constraint lets nothing follow."""
+        return self.sampling.constraint is not None and self.sampling.constraint.finished
 
     def took(self, token: int) -> None:
         if self._penalised:
@@ -100,14 +101,15 @@ def choose(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Choice | E
     failed: dict[int, Exception] = {}
     shaped = logits
     if not all(sampler.plain for sampler in samplers):
-        rows = []
+        shaped = logits.clone()
         for i, sampler in enumerate(samplers):
+            if sampler.plain:
+                continue
             try:
-                rows.append(sampler.shape(logits[i]))
+                sampler.shape(shaped[i])
             except Exception as error:  # noqa: BLE001 - it is this row's alone
                 failed[i] = error
-                rows.append(logits[i])
-        shaped = torch.stack(rows)
+                shaped[i] = logits[i]
     best, tokens_tensor = shaped.max(dim=-1)
     tokens: list[int] = tokens_tensor.tolist()
     for i in torch.nonzero(~torch.isfinite(best)).flatten().tolist():

@@ -7,10 +7,10 @@ error, unless it was cancelled.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -39,6 +39,8 @@ class Request:
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     adapter: str | None = None
+    #: Special tokens show in the text.
+    show_special: bool = False
     #: `time.monotonic()` after which the request is given up; None for never.
     deadline: float | None = None
 
@@ -62,14 +64,16 @@ class Delta:
 class Row:
     """A request on its way: waiting, in prefill, running, or done."""
 
-    def __init__(self, request: Request, decode: Callable[[list[int]], str], limit: int) -> None:
+    def __init__(self, request: Request, decode: text.Decode, limit: int) -> None:
         self.request = request
         self.sampler = sampling.Sampler(request.sampling)
         self.limit = limit
         self.generated = 0
         self.last_token = -1
         self.cancelled = False
-        self._text = text.Detokenizer(decode)
+        self._text = text.Detokenizer(
+            functools.partial(decode, skip_special_tokens=False) if request.show_special else decode
+        )
         self._stops = text.StopStrings(request.stop)
 
     def length_limit(self) -> int:
@@ -87,6 +91,9 @@ class Row:
             return Delta(self._rest(), finish_reason="stop")
         piece = self._stops.add(self._text.add(choice.token))
         if self._stops.found:
+            reason = "stop"
+        elif self.sampler.finished:
+            piece += self._rest()
             reason = "stop"
         elif self.generated >= self.limit:
             piece += self._rest()
@@ -119,7 +126,7 @@ class Scheduler:
         self,
         layout: forward.Layout,
         *,
-        decode: Callable[[list[int]], str],
+        decode: text.Decode,
         end_tokens: frozenset[int],
         limits: Limits,
     ) -> None:

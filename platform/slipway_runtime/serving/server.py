@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from slipway_runtime.serving import answers, engine, loading, lora, scheduler, wire
+from slipway_runtime.serving import answers, engine, loading, lora, refusal, scheduler, shelf, wire
 from slipway_runtime.serving import exchange as exchanges
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class App:
         self.request_timeout_seconds = request_timeout_seconds
         #: `starting`, `ready` once a real token was generated, `stopping`.
         self.state = "starting"
+        self._shelf = shelf.Shelf(served)
         self._routes = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/completions"): self._completion,
@@ -66,15 +67,15 @@ class App:
             await (handler or self._unknown)(exchange)
         except exchanges.Disconnected:
             return
-        except wire.ApiError as error:
+        except refusal.ApiError as error:
             await exchange.json(error.status, error.body, error.retry_after_seconds)
         except Exception as error:
             log.exception("a request failed")
-            await exchange.json(500, wire.ApiError(500, f"{type(error).__name__}: {error}").body)
+            await exchange.json(500, refusal.ApiError(500, f"{type(error).__name__}: {error}").body)
 
     async def _unknown(self, exchange: exchanges.Exchange) -> None:
         known = any(exchange.path == route for _, route in self._routes)
-        raise wire.ApiError(
+        raise refusal.ApiError(
             405 if known else 404, f"No such endpoint: {exchange.path}.", code="unknown_url"
         )
 
@@ -88,10 +89,15 @@ class App:
         body = await exchange.body()
 
         def parse() -> wire.Call:
-            return wire.parse(body, chat=chat, served=self.served, names=self._names())
+            return wire.parse(
+                body, chat=chat, served=self.served, names=self._names(), adapter=exchange.adapter
+            )
 
         large = len(body) > _LARGE_BODY_BYTES
         call = await asyncio.to_thread(parse) if large else parse()
+        if exchange.adapter:
+            # Last before the rows are made, so that it cannot be dropped in between.
+            await self._shelf.want(exchange.adapter)
         deadline = time.monotonic() + self.request_timeout_seconds
         streams: list[engine.Stream] = []
         watch = None
@@ -117,16 +123,21 @@ class App:
         except engine.ContextTooLong as error:
             param = "messages" if chat else "prompt"
             code = "context_length_exceeded"
-            raise wire.ApiError(400, str(error), param=param, code=code) from None
+            raise refusal.ApiError(400, str(error), param=param, code=code) from None
         except engine.Overloaded as error:
-            raise wire.ApiError(
+            raise refusal.ApiError(
                 503,
                 str(error),
                 code="overloaded",
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
+        except KeyError:
+            message = "The adapter made room for others just now. Try again."
+            raise refusal.ApiError(503, message, code="overloaded", retry_after_seconds=1) from None
         except engine.Stopping as error:
-            raise wire.ApiError(503, str(error), code="stopping", retry_after_seconds=1) from None
+            raise refusal.ApiError(
+                503, str(error), code="stopping", retry_after_seconds=1
+            ) from None
 
     async def _stream(
         self, exchange: exchanges.Exchange, writer: answers.Writer, streams: Sequence[engine.Stream]
@@ -188,13 +199,13 @@ class App:
         name, path = await self._adapter_fields(exchange, "lora_name", "lora_path")
         if name == self.name:
             message = f"{name!r} is the name of the base model; choose another."
-            raise wire.ApiError(400, message, param="lora_name")
+            raise refusal.ApiError(400, message, param="lora_name")
         try:
             await self.served.engine.between_steps(
                 lambda: self.served.attach(name, pathlib.Path(path))
             )
         except (lora.AdapterError, OSError, ValueError) as error:
-            raise wire.ApiError(400, str(error), param="lora_path") from None
+            raise refusal.ApiError(400, str(error), param="lora_path") from None
         await exchange.json(200, {"attached": name})
 
     async def _detach(self, exchange: exchanges.Exchange) -> None:
@@ -202,7 +213,7 @@ class App:
         try:
             await self.served.engine.between_steps(lambda: self.served.detach(name))
         except lora.AdapterError as error:
-            raise wire.ApiError(409, str(error), param="lora_name") from None
+            raise refusal.ApiError(409, str(error), param="lora_name") from None
         await exchange.json(200, {"detached": name})
 
     async def _adapter_fields(self, exchange: exchanges.Exchange, *names: str) -> list[str]:
@@ -212,14 +223,14 @@ class App:
         except (ValueError, KeyError, TypeError):
             values = []
         if not values or not all(isinstance(value, str) and value for value in values):
-            raise wire.ApiError(400, f"The body must be a JSON object with {', '.join(names)}.")
+            raise refusal.ApiError(400, f"The body must be a JSON object with {', '.join(names)}.")
         return values
 
 
-def _as_api_error(error: Exception) -> wire.ApiError:
+def _as_api_error(error: Exception) -> refusal.ApiError:
     code = getattr(error, "code", "engine_error")
     status = {"deadline_exceeded": 504, "engine_stopped": 503}.get(code, 500)
-    return wire.ApiError(status, str(error), code=code)
+    return refusal.ApiError(status, str(error), code=code)
 
 
 def _counts(streams: Sequence[engine.Stream]) -> tuple[int, int]:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
+
+
+class Decode(Protocol):
+    """A tokenizer's way from tokens to text; special tokens are left out if not asked for."""
+
+    def __call__(self, ids: list[int], skip_special_tokens: bool = True) -> str: ...  # noqa: FBT001, FBT002
 
 
 class Detokenizer:
@@ -60,16 +67,20 @@ class StopStrings:
         self._strings = [s for s in strings if s]
         self._held = ""
         self.found = False
+        #: The text after the one that was found, as far as it came along.
+        self.behind = ""
 
     def add(self, piece: str) -> str:
         """Text that is safe to show; sets `found`, and shows nothing from there on."""
         if not self._strings:
             return piece
         text = self._held + piece
-        hits = [at for at in (text.find(s) for s in self._strings) if at >= 0]
+        hits = [(at, s) for s in self._strings if (at := text.find(s)) >= 0]
         if hits:
+            at, string = min(hits)
             self.found, self._held = True, ""
-            return text[: min(hits)]
+            self.behind = text[at + len(string) :]
+            return text[:at]
         keep = max(
             (n for s in self._strings for n in range(1, len(s)) if text.endswith(s[:n])), default=0
         )

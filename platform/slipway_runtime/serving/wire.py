@@ -9,44 +9,50 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway_runtime.serving import loading, sampling, scheduler
+from slipway_runtime.serving import chat as conversation
+from slipway_runtime.serving import loading, sampling, scheduler, shape
+from slipway_runtime.serving.refusal import ApiError
 
 MAX_CHOICES = 128
-#: Settings of the API that change what the answer must look like and that this engine has not.
-_UNSUPPORTED = {
-    "tools": ([], None),
-    "functions": ([], None),
-    "response_format": ({"type": "text"}, None),
-    "audio": (None,),
-    "echo": (False, None),
-    "suffix": ("", None),
-    "best_of": (1, None),
+MAX_STOPS = 16
+#: What both endpoints read, ours at the end.
+_READ = frozenset(
+    {
+        "model", "stream", "stream_options", "n", "max_tokens", "stop", "seed", "temperature",
+        "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_k",
+        "ignore_eos"
+    }
+)  # fmt: skip
+#: What one endpoint reads besides.
+_CHAT = frozenset(
+    {
+        "messages", "max_completion_tokens", "top_logprobs", "response_format", "tools",
+        "tool_choice", "parallel_tool_calls"
+    }
+)  # fmt: skip
+_COMPLETION = frozenset(["prompt"])
+#: Accepted and without any effect on the answer: labels, hints, and where it is kept or billed.
+_IGNORED = frozenset(
+    {
+        "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+        "prompt_cache_retention", "prediction"
+    }
+)  # fmt: skip
+#: Settings of the API that change what the answer must look like and that this engine has not;
+#: with the values that ask for nothing.
+_UNSUPPORTED: dict[str, tuple[Any, ...]] = {
+    "functions": ([],),
+    "function_call": ("none",),
+    "audio": (),
+    "modalities": (["text"],),
+    "reasoning_effort": ("none",),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+    "echo": (False,),
+    "suffix": ("",),
+    "best_of": (1,),
 }
-
-
-class ApiError(Exception):
-    """An answer that is an error: HTTP status and the four keys of OpenAI's error object."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after_seconds: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after_seconds = retry_after_seconds
-        self.body = {
-            "error": {
-                "message": message,
-                "type": "server_error" if status >= 500 else "invalid_request_error",
-                "param": param,
-                "code": code,
-            }
-        }
+_INSTEAD = {"functions": "; use tools", "function_call": "; use tool_choice"}
 
 
 @dataclass(kw_only=True)
@@ -58,6 +64,7 @@ class Call:
     requests: list[scheduler.Request]
     stream: bool
     include_usage: bool
+    shape: shape.Shape = field(default_factory=shape.Shape)
     id: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -66,8 +73,16 @@ class Call:
         self.id = self.id or prefix + secrets.token_hex(12)
 
 
-def parse(body: bytes, *, chat: bool, served: loading.Served, names: dict[str, str | None]) -> Call:
-    """Understand a request body. `names` maps served model names to adapters (None: the base).
+def parse(
+    body: bytes,
+    *,
+    chat: bool,
+    served: loading.Served,
+    names: dict[str, str | None],
+    adapter: str = "",
+) -> Call:
+    """Understand a request body. `names` maps served model names to adapters (None: the base);
+    with `adapter`, that one is meant whatever name the model was asked by.
 
     Raises ApiError naming the parameter, the rule and the value.
     """
@@ -79,42 +94,60 @@ def parse(body: bytes, *, chat: bool, served: loading.Served, names: dict[str, s
         raise ApiError(400, "The request body must be a JSON object.")
     reader = _Fields(fields)
     model = reader.text("model")
-    if model not in names:
+    if not adapter and model not in names:
         known = ", ".join(sorted(names))
         message = f"The model `{model}` does not exist here; this copy serves {known}."
         raise ApiError(404, message, param="model", code="model_not_found")
-    for name, harmless in _UNSUPPORTED.items():
-        if fields.get(name) not in (*harmless, None):
-            message = f"`{name}` is not supported by this model's engine; leave it out."
-            raise ApiError(400, message, param=name, code="unsupported_parameter")
-    prompts = [_chat_prompt(fields, served)] if chat else _prompts(fields, served)
+    _refuse_what_is_not_served(fields, chat=chat)
+    wanted = shape.read(fields, served) if chat else shape.Shape()
+    prompts = (
+        [conversation.prompt(fields, served, wanted.offered)] if chat else _prompts(fields, served)
+    )
     count = reader.integer("n", 1, MAX_CHOICES, 1)
     max_tokens = reader.integer("max_completion_tokens", 1, None, None) if chat else None
     max_tokens = max_tokens or reader.integer("max_tokens", 1, None, None)
     if max_tokens is None and not chat:
         max_tokens = 16  # the API's own default for /completions
     stop = _stop(fields.get("stop"))
-    drawn = _sampling(reader, served, chat=chat)
+    drawn = _sampling(reader, served, wanted.rules, chat=chat)
     requests = [
         scheduler.Request(
             prompt=prompt,
             sampling=drawn(choice),
             max_tokens=max_tokens,
             stop=stop,
-            ignore_eos=bool(fields.get("ignore_eos", False)),
-            adapter=names[model],
+            ignore_eos=reader.truth("ignore_eos"),
+            adapter=adapter or names[model],
+            show_special=wanted.show_special,
         )
         for prompt in prompts
         for choice in range(count or 1)
     ]
     options = fields.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise ApiError(400, "`stream_options` must be an object.", param="stream_options")
     return Call(
         chat=chat,
         model=model,
         requests=requests,
-        stream=bool(fields.get("stream")),
-        include_usage=bool(isinstance(options, dict) and options.get("include_usage")),
+        stream=reader.truth("stream"),
+        include_usage=bool(options.get("include_usage")),
+        shape=wanted,
     )
+
+
+def _refuse_what_is_not_served(fields: dict[str, Any], *, chat: bool) -> None:
+    read = _READ | _IGNORED | (_CHAT if chat else _COMPLETION)
+    for name, value in fields.items():
+        if name in read:
+            continue
+        if name not in _UNSUPPORTED:
+            message = f"Unrecognized request argument supplied: {name[:80]}"
+            raise ApiError(400, message, param=name[:80], code="unknown_parameter")
+        if value is not None and value not in _UNSUPPORTED[name]:
+            instead = _INSTEAD.get(name, "; leave it out")
+            message = f"`{name}` is not supported by this model's engine{instead}."
+            raise ApiError(400, message, param=name, code="unsupported_parameter")
 
 
 class _Fields:
@@ -128,6 +161,12 @@ class _Fields:
         if not isinstance(value, str) or not value:
             raise ApiError(400, f"`{name}` must be a non-empty string.", param=name)
         return value
+
+    def truth(self, name: str) -> bool:
+        value = self.fields.get(name)
+        if not (value is None or isinstance(value, bool)):
+            raise ApiError(400, f"`{name}` must be true or false, not {value!r}.", param=name)
+        return bool(value)
 
     def number(self, name: str, low: float, high: float, default: float) -> float:
         value = self.fields.get(name)
@@ -157,13 +196,18 @@ class _Fields:
 
 
 def _sampling(
-    reader: _Fields, served: loading.Served, *, chat: bool
+    reader: _Fields, served: loading.Served, rules: str, *, chat: bool
 ) -> Callable[[int], sampling.Sampling]:
     own = served.sampling
     fields = reader.fields
     seed = reader.integer("seed", -(2**63), 2**63 - 1, None)
     if chat:
-        alternatives = reader.integer("top_logprobs", 0, 20, 0) if fields.get("logprobs") else None
+        alternatives = reader.integer("top_logprobs", 0, 20, 0)
+        if not reader.truth("logprobs"):
+            if alternatives:
+                message = "`top_logprobs` needs `logprobs`: true beside it."
+                raise ApiError(400, message, param="top_logprobs")
+            alternatives = None
     else:
         alternatives = reader.integer("logprobs", 0, 20, None)
     common: dict[str, Any] = {
@@ -179,7 +223,8 @@ def _sampling(
     def draw(choice: int) -> sampling.Sampling:
         # Each of n choices has a sequence of its own; the first is what n=1 would have given.
         own_seed = None if seed is None else seed + choice
-        return sampling.Sampling(seed=own_seed, **common)
+        held = served.grammars.constraint(rules) if rules else None
+        return sampling.Sampling(seed=own_seed, constraint=held, **common)
 
     return draw
 
@@ -205,58 +250,15 @@ def _stop(value: Any) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else value or []
     if (
         not isinstance(listed, list)
-        or len(listed) > 16
+        or len(listed) > MAX_STOPS
         or not all(isinstance(s, str) and s for s in listed)
     ):
         raise ApiError(
-            400, "`stop` must be a string or a list of up to 16 non-empty strings.", param="stop"
+            400,
+            f"`stop` must be a string or a list of up to {MAX_STOPS} non-empty strings.",
+            param="stop",
         )
     return tuple(listed)
-
-
-def _chat_prompt(fields: dict[str, Any], served: loading.Served) -> list[int]:
-    messages = fields.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise ApiError(400, "`messages` must be a non-empty list.", param="messages")
-    if not served.tokenizer.chat_template:
-        message = "This model has no chat template; use /v1/completions."
-        raise ApiError(400, message, param="messages", code="no_chat_template")
-    conversation = [_message(index, message) for index, message in enumerate(messages)]
-    try:
-        encoded: Any = served.tokenizer.apply_chat_template(
-            conversation, add_generation_prompt=True, return_dict=True
-        )
-    except Exception as error:  # noqa: BLE001 - a template may refuse a conversation in any way it likes
-        text = f"The model's chat template refuses these messages: {error}"
-        raise ApiError(400, text, param="messages") from None
-    return [int(token) for token in encoded["input_ids"]]
-
-
-def _message(index: int, message: Any) -> dict[str, Any]:
-    where = f"messages[{index}]"
-    if not isinstance(message, dict):
-        raise ApiError(400, f"`{where}` must be an object.", param=where)
-    role, content = message.get("role"), message.get("content")
-    if role not in ("system", "developer", "user", "assistant", "tool"):
-        raise ApiError(
-            400,
-            f"`{where}.role` must be system, developer, user, assistant or tool, not {role!r}.",
-            param=f"{where}.role",
-        )
-    if isinstance(content, list):
-        if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-            raise ApiError(
-                400,
-                f"`{where}.content` may hold parts of type text only: this model reads no images, "
-                "audio or files.",
-                param=f"{where}.content",
-            )
-        content = "".join(str(part.get("text", "")) for part in content)
-    if not isinstance(content, str) and not (content is None and role == "assistant"):
-        raise ApiError(
-            400, f"`{where}.content` must be a string or a list of parts.", param=f"{where}.content"
-        )
-    return message | {"role": "system" if role == "developer" else role, "content": content or ""}
 
 
 def _prompts(fields: dict[str, Any], served: loading.Served) -> list[list[int]]:

@@ -35,6 +35,8 @@ class Route:
     #: `name@number` of the model version, and the model it was tuned from (or empty).
     root: str
     parent: str
+    #: Adapters of its version can be answered beside it: it is served whole, by our own engine.
+    takes_adapters: bool
 
 
 def routes() -> list[Route]:
@@ -68,6 +70,7 @@ def _route(deployment: Deployment, revision: Revision | None) -> Route:
         capabilities=tuple(revision.capabilities) if revision else (),
         root=revision.reference if revision else "",
         parent=revision.parent if revision else "",
+        takes_adapters=bool(revision and not revision.adapter_uri and not revision.workload().gpus),
     )
 
 

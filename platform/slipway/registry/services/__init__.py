@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipway.registry.services.facts import (
     VersionFact,
+    adapters_on,
     exists,
     fact_of,
     ready_version,
@@ -24,6 +25,7 @@ from slipway.registry.services.keeping import (
 
 __all__ = [
     "VersionFact",
+    "adapters_on",
     "delete_version",
     "drop_alias",
     "exists",

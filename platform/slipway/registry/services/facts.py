@@ -154,6 +154,18 @@ def resolve(*, project_id: UUID, reference: str) -> VersionFact:
     return fact_of(_ready(found))
 
 
+def adapters_on(base_version_ids: set[UUID]) -> list[VersionFact]:
+    """Every ready adapter of these base versions, in the order they were made; one query."""
+    rows = (
+        ModelVersion.objects.filter(
+            kind=Kind.ADAPTER, phase=VersionPhase.READY, base_id__in=base_version_ids
+        )
+        .select_related("model", "base__model")
+        .order_by("created_at", "pk")
+    )
+    return [fact_of(row) for row in rows]
+
+
 def _ready(version: ModelVersion) -> ModelVersion:
     if version.phase != VersionPhase.READY:
         raise Conflict(

@@ -194,6 +194,11 @@ def _scopes(key: ApiKey) -> Levels:
     return grants.levels_of_role(key.role, key.scopes)
 
 
+def has_key(*, project_id: UUID, key_id: UUID) -> bool:
+    """Whether the project has this key, in force or not."""
+    return ApiKey.objects.filter(pk=key_id, project_id=project_id).exists()
+
+
 def live_keys(*, now: datetime) -> Iterator[KeyFact]:
     """Every key in force, for the gateway's snapshot; a fixed number of queries."""
     callers = _callers()

@@ -4,7 +4,9 @@ from slipway.training.services.asking import Ask, Plan, create_job, plan, schema
 from slipway.training.services.changing import cancel, delete, retry
 from slipway.training.services.estimates import Estimate, compared
 from slipway.training.services.reading import (
+    AdapterCheckpoint,
     Lineage,
+    adapter_checkpoints,
     checkpoints,
     job,
     jobs,
@@ -15,10 +17,12 @@ from slipway.training.services.reading import (
 )
 
 __all__ = [
+    "AdapterCheckpoint",
     "Ask",
     "Estimate",
     "Lineage",
     "Plan",
+    "adapter_checkpoints",
     "cancel",
     "checkpoints",
     "compared",

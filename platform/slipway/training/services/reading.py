@@ -58,6 +58,44 @@ def metric_points(
     return found.order_by("step", "name", "pk")[:limit]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdapterCheckpoint:
+    """A state of a LoRA job that can answer upon the version it is trained from."""
+
+    id: UUID
+    project_id: UUID
+    #: The model that the job makes.
+    model: str
+    step: int
+    uri: str
+    base_version_id: UUID
+    #: The version that came of the job; None while there is none.
+    version_id: UUID | None
+    created_at: datetime
+
+
+def adapter_checkpoints(base_version_ids: set[UUID]) -> list[AdapterCheckpoint]:
+    """Every checkpoint of LoRA jobs upon these versions, in the order they were made; one query."""
+    rows = (
+        Checkpoint.objects.filter(job__scale="lora", job__base_version_id__in=base_version_ids)
+        .select_related("job")
+        .order_by("created_at", "pk")
+    )
+    return [
+        AdapterCheckpoint(
+            id=row.pk,
+            project_id=row.job.project_id,
+            model=row.job.result_name,
+            step=row.step,
+            uri=row.uri,
+            base_version_id=row.job.base_version_id,
+            version_id=row.job.result_version_id,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
 def checkpoints(job: TrainingJob) -> QuerySet[Checkpoint]:
     """Complete checkpoints, earliest step first."""
     return Checkpoint.objects.filter(job=job).order_by("step", "attempt", "pk")

@@ -1,0 +1,1 @@
+"""How fast a project, a key or a model may be asked."""

@@ -1,0 +1,76 @@
+"""The limits of a project: who may ask how much."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from slipway.limits import services
+from slipway.limits.models import RateLimit
+from slipway.tenancy.permissions import MayChange
+
+_MOST = 1_000_000_000
+
+
+class LimitIn(serializers.Serializer[Any]):
+    key_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    model = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
+    requests_per_minute = serializers.IntegerField(
+        min_value=1, max_value=_MOST, required=False, allow_null=True, default=None
+    )
+    tokens_per_minute = serializers.IntegerField(
+        min_value=1, max_value=_MOST, required=False, allow_null=True, default=None
+    )
+    at_once = serializers.IntegerField(
+        min_value=1, max_value=_MOST, required=False, allow_null=True, default=None
+    )
+
+
+class LimitOut(serializers.ModelSerializer[RateLimit]):
+    class Meta:
+        model = RateLimit
+        fields = ["id", "created_at", "key_id", "model", *services.RATES]
+
+
+class LimitsView(GenericAPIView[Any]):
+    """Limits of this project. Without `key_id` and `model` a limit counts the whole project."""
+
+    permission_classes: ClassVar = [MayChange]
+    serializer_class = LimitOut
+
+    def get_queryset(self) -> Any:
+        return RateLimit.objects.filter(project_id=self.request.user.project_id)
+
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(LimitOut(page, many=True).data)
+
+    @extend_schema(request=LimitIn, responses=LimitOut)
+    def put(self, request: Request) -> Response:
+        given = LimitIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        row = services.set_limit(maker=request.user, **given.validated_data)
+        return Response(LimitOut(row).data)
+
+
+class LimitView(GenericAPIView[Any]):
+    permission_classes: ClassVar = [MayChange]
+    serializer_class = LimitOut
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, limit_id: UUID) -> Response:
+        services.lift_limit(maker=request.user, limit_id=limit_id)
+        return Response(status=204)
+
+
+urlpatterns = [
+    path("limits", LimitsView.as_view()),
+    path("limits/<uuid:limit_id>", LimitView.as_view()),
+]
