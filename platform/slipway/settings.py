@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "slipway.training",
     "slipway.evaluation",
     "slipway.deployments",
+    "slipway.door",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",

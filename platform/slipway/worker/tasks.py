@@ -15,7 +15,7 @@ from slipway.metering import services as metering
 
 #: Domains with a life. Each has `WATCHED`, its (model, step) pairs, and `sweep(now)`, which
 #: removes what nobody owns any more.
-DOMAINS = ["datasets", "registry", "training", "evaluation", "deployments", "metering"]
+DOMAINS = ["datasets", "registry", "training", "evaluation", "deployments", "metering", "door"]
 
 
 #: Tables whose steps move bytes and may take minutes. They never take more than half of the

@@ -1,0 +1,17 @@
+"""Carry files, fine-tuning jobs and batches from one phase to the next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from slipway.core.models import Tracked
+from slipway.core.reconcile import Step
+from slipway.door.models import File
+from slipway.door.services import files, sweeping
+
+WATCHED: list[tuple[type[Tracked], Step]] = [(File, files.look)]
+
+
+def sweep(now: datetime) -> None:
+    """End what has outlived its time."""
+    sweeping.sweep(now)
