@@ -117,6 +117,8 @@ class FineTune(Tracked):
     #: The name it is called by once it has succeeded.
     fine_tuned_model = models.CharField(max_length=63, blank=True, default="", db_index=True)
     deployment_id = models.UUIDField(null=True)
+    #: Set while the weights of a deleted model wait for its deployment to end.
+    model_deleted_at = models.DateTimeField(null=True)
     result_file = models.ForeignKey(File, on_delete=models.SET_NULL, null=True, related_name="+")
     #: code, message, param.
     error = models.JSONField(null=True)

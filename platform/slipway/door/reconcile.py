@@ -6,10 +6,13 @@ from datetime import datetime
 
 from slipway.core.models import Tracked
 from slipway.core.reconcile import Step
-from slipway.door.models import File
-from slipway.door.services import files, sweeping
+from slipway.door.models import File, FineTune
+from slipway.door.services import files, sweeping, tune_life
 
-WATCHED: list[tuple[type[Tracked], Step]] = [(File, files.look)]
+WATCHED: list[tuple[type[Tracked], Step]] = [
+    (File, files.look),
+    (FineTune, tune_life.look),
+]
 
 
 def sweep(now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from slipway.door.api import files, manners, uploads
+from slipway.door.api import files, manners, tuning, uploads
 
 urlpatterns = [
     path("files", files.FilesView.as_view()),
@@ -13,5 +13,14 @@ urlpatterns = [
     path("uploads/<str:upload_id>/parts", uploads.PartsView.as_view()),
     path("uploads/<str:upload_id>/complete", uploads.CompleteView.as_view()),
     path("uploads/<str:upload_id>/cancel", uploads.CancelView.as_view()),
+    path("fine_tuning/jobs", tuning.JobsView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>", tuning.JobView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>/events", tuning.EventsView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>/checkpoints", tuning.CheckpointsView.as_view()),
+    *(
+        path(f"fine_tuning/jobs/<str:job_id>/{verb}", tuning.VerbView.as_view(verb=verb))
+        for verb in ("cancel", "pause", "resume")
+    ),
+    path("models/<path:model>", tuning.ModelView.as_view()),
     re_path(r"^.*$", manners.UnknownView.as_view()),
 ]

@@ -140,7 +140,7 @@ def misshapen(complaint: str) -> Bad:
     if missing := re.search(r"required field `(\w+)`", complaint):
         param = ".".join(filter(None, [param, missing[1]]))
         return Bad(f"{param} is missing; give it.", param=param, code="missing_required_parameter")
-    if unknown := re.search(r"unknown field `(.*)`", complaint):
+    if unknown := re.search(r"unknown field `([^`]*)`", complaint):
         param = ".".join(filter(None, [param, unknown[1][:100]]))
         return Bad(
             f"Unrecognized request argument supplied: {param}.",

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from rest_framework.request import Request
 
 from slipway.door.services.words import Bad
@@ -80,13 +82,18 @@ def order_of(request: Request, default: str) -> str:
     return str(raw)
 
 
-def metadata_of(request: Request) -> dict[str, str]:
-    """What `?metadata[k]=v` asks for."""
-    return {
-        name[9:-1]: str(value)
+def with_metadata(rows: QuerySet[Any], request: Request) -> QuerySet[Any]:
+    """Those that have what `?metadata[k]=v` asks for."""
+    wanted = [
+        (name[9:-1], str(value))
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
-    }
+    ]
+    for number, (key, value) in enumerate(wanted[:16]):
+        # As text on both sides: a JSON lookup would read the value as JSON.
+        text = Cast(KeyTextTransform(key, "metadata"), TextField())
+        rows = rows.alias(**{f"wanted_{number}": text}).filter(**{f"wanted_{number}": value})
+    return rows
 
 
 def _found(find: Callable[[str], UUID], after: str) -> UUID:
