@@ -6,12 +6,13 @@ from datetime import datetime
 
 from slipway.core.models import Tracked
 from slipway.core.reconcile import Step
-from slipway.door.models import File, FineTune
-from slipway.door.services import files, sweeping, tune_life
+from slipway.door.models import Batch, File, FineTune
+from slipway.door.services import batch_life, files, sweeping, tune_life
 
 WATCHED: list[tuple[type[Tracked], Step]] = [
     (File, files.look),
     (FineTune, tune_life.look),
+    (Batch, batch_life.look),
 ]
 
 

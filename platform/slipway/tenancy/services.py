@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from slipway.core.errors import Forbidden, NotFound
 from slipway.tenancy.models import ApiKey, Membership, Organisation, Project, Role, User
 
 KEY_PREFIX = "sk-slip-"
+_LENT_PREFIX = f"{KEY_PREFIX}lent-"
 _RANK = {Role.READER: 0, Role.OPERATOR: 1, Role.OWNER: 2}
 
 
@@ -148,8 +150,38 @@ def revoke_key(*, maker: Principal, key_id: UUID, now: datetime) -> None:
     ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=now)
 
 
+def lend(*, key_id: UUID, until: datetime, now: datetime) -> str | None:
+    """A secret that stands for this key until then, for work done on its behalf later.
+
+    What is asked with it is allowed, limited and billed as the key's own, and ends with the key.
+    None if the key is not in force.
+    """
+    key = _live_keys(now).filter(pk=key_id).first()
+    if key is None:
+        return None
+    text = f"{key.digest}-{int(until.timestamp())}"
+    return f"{_LENT_PREFIX}{text}-{_lent_signature(text)}"
+
+
+def _lent_signature(text: str) -> str:
+    return hmac.new(_pepper(), b"lent\0" + text.encode(), hashlib.sha256).hexdigest()
+
+
+def _lender(secret: str) -> str:
+    """Digest of the key that a lent secret stands for; empty if it is not ours, or no longer."""
+    text, _, signature = secret.removeprefix(_LENT_PREFIX).rpartition("-")
+    digest, _, until = text.partition("-")
+    ours = hmac.compare_digest(signature.encode(), _lent_signature(text).encode())
+    return digest if ours and int(until) > time.time() else ""
+
+
 def digest_of(secret: str) -> str:
-    """HMAC-SHA256 of the secret; keys carry 256 random bits, so no slow hash is needed."""
+    """What the key is stored under: HMAC-SHA256 of its secret.
+
+    Keys carry 256 random bits, so no slow hash is needed. A lent secret gives its lender's.
+    """
+    if secret.startswith(_LENT_PREFIX):
+        return _lender(secret)
     return hmac.new(_pepper(), secret.encode(), hashlib.sha256).hexdigest()
 
 

@@ -122,7 +122,7 @@ class ContentView(DoorView):
             "cache-control": "private, no-store",
             "content-disposition": f"attachment; filename*=UTF-8''{quote(file.filename)}",
         }
-        if file.key:
+        if file.key and not files.growing(file):
             headers["content-length"] = str(file.size_bytes)
         # Under ASGI a plain iterator would be read whole before its first byte is sent.
         later = isinstance(request._request, ASGIRequest)

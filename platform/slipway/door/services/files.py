@@ -234,16 +234,37 @@ def expire(now: datetime) -> None:
 
 def stream(file: File, *, chunk_bytes: int = _CHUNK) -> Iterator[bytes]:
     """The bytes; of a batch's file still being written, the lines recorded so far."""
-    if file.key:
-        with backends.objects().open(file.key) as body:
+    sent = 0
+    for data in _stored(file.key, 0, chunk_bytes):
+        sent += len(data)
+        yield data
+    if not growing(file):
+        return
+    batch = Batch.objects.filter(Q(output_file=file) | Q(error_file=file)).get()
+    for data in recorded(batch, good=batch.output_file_id == file.pk):
+        sent += len(data)
+        yield data
+    # Were the lines joined to an object under our hands, it goes on where they broke off.
+    key = File.objects.filter(pk=file.pk).values_list("key", flat=True).first() or ""
+    if key != file.key:
+        yield from _stored(key, sent, chunk_bytes)
+
+
+def growing(file: File) -> bool:
+    """Whether a batch still adds lines to the file."""
+    return file.purpose == "batch_output" and bool(needed_by(file))
+
+
+def _stored(key: str, start: int, chunk_bytes: int) -> Iterator[bytes]:
+    if key:
+        with backends.objects().open(key, start=start) as body:
             while data := body.read(chunk_bytes):
                 yield data
-        return
-    batch = Batch.objects.filter(Q(output_file=file) | Q(error_file=file)).first()
-    if batch is None:
-        return
-    # By pages, so that no reader holds the table for as long as its client likes.
-    rows, last = BatchAnswer.objects.filter(batch=batch, good=batch.output_file_id == file.pk), 0
+
+
+def recorded(batch: Batch, *, good: bool) -> Iterator[bytes]:
+    """A batch's answers in the order they came, by pages: no reader holds the table for long."""
+    rows, last = BatchAnswer.objects.filter(batch=batch, good=good), 0
     while found := list(rows.filter(pk__gt=last).order_by("pk")[:_PAGE]):
         last = found[-1].pk
         yield b"".join(answer.text.encode() + b"\n" for answer in found)
