@@ -26,7 +26,7 @@ class Door:
         self.keys: dict[str, str] = {}
         self.processes: list[subprocess.Popen[str]] = []
         # One for all: making one reads the certificates of the world.
-        self.http = httpx.Client(timeout=30)
+        self.http = httpx.Client(timeout=90)
 
     def start(self, worker: str = "1") -> subprocess.Popen[str]:
         """Start the process (`worker`: 1 with it, 0 without, only it); waits until it answers."""

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from slipway.door.api import batches, files, manners, tuning, uploads
+from slipway.door.api import batches, files, graders, manners, tuning, uploads
 
 urlpatterns = [
     path("files", files.FilesView.as_view()),
@@ -21,6 +21,8 @@ urlpatterns = [
         path(f"fine_tuning/jobs/<str:job_id>/{verb}", tuning.VerbView.as_view(verb=verb))
         for verb in ("cancel", "pause", "resume")
     ),
+    path("fine_tuning/alpha/graders/run", graders.RunView.as_view()),
+    path("fine_tuning/alpha/graders/validate", graders.ValidateView.as_view()),
     path("batches", batches.BatchesView.as_view()),
     path("batches/<str:batch_id>", batches.BatchView.as_view()),
     path("batches/<str:batch_id>/cancel", batches.CancelView.as_view()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -18,7 +17,7 @@ from rest_framework.response import Response
 
 from slipway.backends.objects import StorageFull
 from slipway.core.errors import Refused, Unavailable
-from slipway.door.services import asked
+from slipway.door.services import asked, words
 from slipway.door.services.words import Bad
 from slipway.tenancy.authentication import KeyAuthentication
 from slipway.tenancy.permissions import MayChange
@@ -26,7 +25,6 @@ from slipway.tenancy.permissions import MayChange
 logger = logging.getLogger(__name__)
 S = TypeVar("S", bound=msgspec.Struct)
 
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 #: What refusals of the platform's domains are called here; others have no code.
 _CODES = {"conflict", "forbidden", "unavailable", "not_found", "too_large"}
 
@@ -127,27 +125,9 @@ def read(data: bytes, kind: type[S]) -> S:
     except RecursionError as error:
         raise Bad("The body nests arrays and objects too deep; flatten it.") from error
     except msgspec.ValidationError as error:
-        raise misshapen(str(error)) from error
+        raise words.misshapen(str(error)) from error
     except msgspec.DecodeError as error:
         raise Bad(f"The body is not valid JSON: {error}. Send one JSON object.") from error
-
-
-def misshapen(complaint: str) -> Bad:
-    """msgspec says `Expected `int`, got `str` - at `$.seed``; the path becomes `param`."""
-    place = _PLACE.search(complaint)
-    param = place[1] if place else None
-    rule = _PLACE.sub("", complaint)
-    if missing := re.search(r"required field `(\w+)`", complaint):
-        param = ".".join(filter(None, [param, missing[1]]))
-        return Bad(f"{param} is missing; give it.", param=param, code="missing_required_parameter")
-    if unknown := re.search(r"unknown field `([^`]*)`", complaint):
-        param = ".".join(filter(None, [param, unknown[1][:100]]))
-        return Bad(
-            f"Unrecognized request argument supplied: {param}.",
-            param=param,
-            code="unknown_parameter",
-        )
-    return Bad(f"{param or 'The body'}: {rule}.", param=param, code="invalid_type")
 
 
 def error_body(

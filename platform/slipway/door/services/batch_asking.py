@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import msgspec
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from slipway.core import lifecycle, reconcile
+from slipway.core.errors import Forbidden
 from slipway.door.models import (
     Batch,
     BatchAnswer,
@@ -27,7 +27,7 @@ from slipway.door.models import (
     LineState,
 )
 from slipway.door.services import batch_lines, words
-from slipway.tenancy import services as tenancy
+from slipway.door.services.asking import Door
 
 #: Requests of one batch in flight, at most; it begins with fewer and yields when it is told to.
 MOST_AT_ONCE, FIRST_AT_ONCE = 8, 2
@@ -39,7 +39,6 @@ _TEND_SECONDS = 1.0
 #: A line that breaks the engine is asked so often.
 TRIES = 3
 _PAGE = 200
-_LENT = timedelta(minutes=30)
 #: Not the line's fault: it waits, and the batch asks more slowly.
 _BUSY = frozenset({408, 425, 429, 503})
 #: Perhaps the line's fault.
@@ -62,16 +61,9 @@ _usage = msgspec.json.Decoder(_Answered)
 class Turn:
     """One turn of a batch: until its lines are done, others wait, or the gateway has no room."""
 
-    def __init__(self, batch: Batch, secret: str) -> None:
+    def __init__(self, batch: Batch, door: Door) -> None:
         self.batch = batch
-        self._http = httpx.Client(
-            base_url=settings.GATEWAY_URL,
-            headers={"authorization": f"Bearer {secret}", "content-type": "application/json"},
-            timeout=httpx.Timeout(620, connect=5),
-            limits=httpx.Limits(max_connections=MOST_AT_ONCE),
-            trust_env=False,
-            verify=settings.GATEWAY_URL.startswith("https"),
-        )
+        self._door = door
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="batch")
         self._at_once = float(FIRST_AT_ONCE)
         self._tries: dict[int, int] = {}
@@ -99,7 +91,7 @@ class Turn:
                     self._take(running.pop(future), future)
         finally:
             # What is still in flight here is not ours to record any more: hang up.
-            self._http.close()
+            self._door.close()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _lines(self) -> Iterator[BatchLine]:
@@ -113,7 +105,7 @@ class Turn:
     def _ask(self, line: BatchLine) -> httpx.Response:
         body = batch_lines.body_of(self.batch, line)
         for attempt in range(1, TRIES + 1):
-            answer = self._http.post(self.batch.endpoint, content=body)
+            answer = self._door.http.post(self.batch.endpoint, content=body)
             if answer.status_code not in _BROKEN or attempt == TRIES:
                 break
             time.sleep(0.2 * attempt)
@@ -157,14 +149,14 @@ class Turn:
 
 def take_turn(batch: Batch, now: datetime) -> timedelta:
     """Ask lines of the batch; returns how long to wait until its next turn."""
-    secret = tenancy.lend(key_id=batch.key_id, until=now + _LENT, now=now)
-    if secret is None:
-        text = "the API key that asked for it was revoked or has expired; cancel it and ask anew"
-        lifecycle.annotate(batch, reason=text)
+    try:
+        door = Door(key_id=batch.key_id, now=now, at_once=MOST_AT_ONCE)
+    except Forbidden as error:
+        lifecycle.annotate(batch, reason=f"{error.message} Cancel it and ask anew.")
         return _LONGEST_PAUSE
     Batch.objects.filter(pk=batch.pk).update(served_at=now)
     lifecycle.annotate(batch, reason="its lines are being asked")
-    turn = Turn(batch, secret)
+    turn = Turn(batch, door)
     turn.run()
     if not turn.hindrance:
         return timedelta(0)

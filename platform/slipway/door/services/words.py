@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 import msgspec
 
 from slipway.core.errors import NotFound, Refused
+
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 
 
 class Bad(Refused):
@@ -52,6 +55,24 @@ class ExpiresAfter(Request):
     def __post_init__(self) -> None:
         if self.anchor != "created_at":
             raise ValueError("anchor must be 'created_at'")
+
+
+def misshapen(complaint: str, *, under: str = "") -> Bad:
+    """msgspec says `Expected `int`, got `str` - at `$.seed``; the path becomes `param`."""
+    place = _PLACE.search(complaint)
+    param = ".".join(filter(None, [under, place[1] if place else ""])) or None
+    rule = _PLACE.sub("", complaint)
+    if missing := re.search(r"required field `(\w+)`", complaint):
+        param = ".".join(filter(None, [param, missing[1]]))
+        return Bad(f"{param} is missing; give it.", param=param, code="missing_required_parameter")
+    if unknown := re.search(r"unknown field `([^`]*)`", complaint):
+        param = ".".join(filter(None, [param, unknown[1][:100]]))
+        return Bad(
+            f"Unrecognized request argument supplied: {param}.",
+            param=param,
+            code="unknown_parameter",
+        )
+    return Bad(f"{param or 'The body'}: {rule}.", param=param, code="invalid_type")
 
 
 def public_id(prefix: str, key: UUID) -> str:
