@@ -41,7 +41,7 @@ class Door:
         said = json.loads(process.stdout.readline() or "{}")
         if worker != "only":
             self.keys = said
-            wait_for("the door", self._answers, seconds=60)
+            wait_for("the door", self._answers, seconds=240)
         return process
 
     def _answers(self) -> bool:

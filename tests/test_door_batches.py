@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 import openai
 import pytest
 from django.utils import timezone
-from door_world import Door, error_of, until
+from door_world import Door, error_of, running_door, until
 from gateway_world import Exchange, answer_well, completion_of
 
 from slipway import backends
 from slipway.door.models import Batch, File
-from slipway.door.services import batch_lines
+from slipway.door.services import batch_asking, batch_lines
 
 CHAT = "/v1/chat/completions"
 
@@ -310,3 +311,40 @@ def test_a_small_tenant_does_not_wait_for_a_large_one(door: Door, client: openai
         client.batches.cancel(batch.id)
     for batch in large:
         ended(client, batch, seconds=60)
+
+
+def test_a_killed_worker_loses_no_answer_and_pays_none_twice() -> None:
+    """What was recorded is never asked again; what was in flight is, at most once a kill."""
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.02)
+        await answer_well(exchange)
+
+    with running_door(worker="0") as door:
+        door.engine.script = slow
+        client = door.client()
+        batch = begin(client, lines(300))
+        kills = 0
+        for wanted in (40, 160):
+            worker = door.start("only")
+            until(
+                "answers",
+                lambda wanted=wanted: (
+                    client.batches.retrieve(batch.id).request_counts.completed >= wanted
+                ),
+                seconds=90,
+            )
+            worker.kill()
+            worker.wait()
+            kills += 1
+            # As if its lease had run out, so that the test need not wait for it.
+            with sqlite3.connect(door.home / "slipway.sqlite3", timeout=30) as base:
+                base.execute("UPDATE door_batch SET look_at = created_at WHERE look_at IS NOT NULL")
+        door.start("only")
+        done = ended(client, batch, seconds=90)
+        assert (done.status, done.request_counts.completed) == ("completed", 300)
+        assert set(table(client, done.output_file_id)) == {f"r{n}" for n in range(300)}
+        times = asked(door)
+        assert len(times) == 300
+        assert max(times.values()) <= 1 + kills
+        assert sum(times.values()) - 300 <= kills * batch_asking.MOST_AT_ONCE

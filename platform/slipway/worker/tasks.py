@@ -28,6 +28,7 @@ LONG = {
     "registry.modelversion": _bytes_slots,
     "registry.export": _bytes_slots,
     "door.batch": _batch_slots,
+    "door.evalrun": _batch_slots,
 }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from slipway.door.api import batches, files, graders, manners, tuning, uploads
+from slipway.door.api import batches, evals, files, graders, manners, tuning, uploads
 
 urlpatterns = [
     path("files", files.FilesView.as_view()),
@@ -27,6 +27,16 @@ urlpatterns = [
     path("batches/<str:batch_id>", batches.BatchView.as_view()),
     path("batches/<str:batch_id>/cancel", batches.CancelView.as_view()),
     path("batches/<str:batch_id>/retry", batches.RetryView.as_view()),
+    path("evals", evals.EvalsView.as_view()),
+    path("evals/<str:eval_id>", evals.EvalView.as_view()),
+    path("evals/<str:eval_id>/runs", evals.RunsView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>", evals.RunView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>/cancel", evals.RunView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>/output_items", evals.ItemsView.as_view()),
+    path(
+        "evals/<str:eval_id>/runs/<str:run_id>/output_items/<str:item_id>",
+        evals.ItemView.as_view(),
+    ),
     path("models/<path:model>", tuning.ModelView.as_view()),
     re_path(r"^.*$", manners.UnknownView.as_view()),
 ]
