@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,3 +77,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         fake = getattr(world, port)
         monkeypatch.setattr(backends, port, lambda fake=fake: fake)
     return world
+
+
+@pytest.fixture(scope="session")
+def door() -> Iterator[Any]:
+    """A running OpenAI door: web process, worker, and a scripted engine that serves `m`."""
+    from door_world import running_door
+
+    with running_door() as made:
+        yield made

@@ -1,9 +1,10 @@
-"""The web process: /v1 goes to the gateway, everything else to Django."""
+"""The web process: the hot routes of /v1 go to the gateway, everything else to Django."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "slipway.settings")
@@ -15,22 +16,81 @@ django_app = get_asgi_application()
 from django.conf import settings  # noqa: E402 - settings are set up now
 
 from slipway.backends.objects import folder_urls  # noqa: E402
+from slipway.door.api import bodies  # noqa: E402
 from slipway.gateway.asgi import Gateway  # noqa: E402
+from slipway.gateway.errors import Refusal  # noqa: E402
 from slipway.worker.app import app as _celery  # noqa: E402,F401 - nudges go out through it
 
 STORAGE = "/storage/"
+#: What of /v1 is kept, not computed: these paths and what is below them.
+KEPT = ("/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals")
 gateway = Gateway()
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await gateway.lifespan(receive, send)
+    elif scope["type"] == "http" and is_kept(scope["method"], scope["path"]):
+        await door(scope, receive, send)
     elif scope["type"] == "http" and (scope["path"] + "/").startswith("/v1/"):
         await gateway(scope, receive, send)
     elif scope["type"] == "http" and (fault := body_fault(scope)):
         await _refuse(send, *fault)
     else:
         await django_app(scope, receive, send)
+
+
+def is_kept(method: str, path: str) -> bool:
+    """Whether a path of /v1 is Django's; a model is looked at in the gateway and deleted here."""
+    if method == "DELETE" and path.startswith("/v1/models/"):
+        return True
+    return path.startswith(KEPT) and any(path == p or path.startswith(p + "/") for p in KEPT)
+
+
+async def door(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Nobody may make us hold a body without a key, nor one without end."""
+    headers = dict(scope["headers"])
+    told = headers.get(b"content-length", b"0")
+    length = int(told) if told.isdigit() and len(told) < 16 else 0
+    most = bodies.most_bytes(scope["method"], scope["path"])
+    if length or b"transfer-encoding" in headers:
+        key = await gateway._authorize(headers.get(b"authorization"))
+        if isinstance(key, Refusal):
+            await _refuse_door(send, key)
+            return
+    if length > most:
+        await _refuse_door(send, _too_large(most))
+        return
+    left = most
+
+    async def counted() -> dict[str, Any]:
+        nonlocal left
+        message: dict[str, Any] = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _TooMuch
+        return message
+
+    try:
+        await django_app(scope, counted, send)
+    except _TooMuch:
+        await _refuse_door(send, _too_large(most))
+
+
+def _too_large(most: int) -> Refusal:
+    text = f"The body is larger than {most} bytes; larger files are sent by POST /v1/uploads."
+    return Refusal(413, text, code="request_too_large")
+
+
+class _TooMuch(Exception):
+    """A body without a length turned out to be too long."""
+
+
+async def _refuse_door(send: Any, refusal: Refusal) -> None:
+    request_id = f"req_{secrets.token_hex(12)}".encode()
+    head = [*refusal.headers(), (b"x-request-id", request_id), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": head})
+    await send({"type": "http.response.body", "body": refusal.body()})
 
 
 def body_fault(scope: dict[str, Any]) -> tuple[int, str] | None:

@@ -20,6 +20,9 @@ RUN_DIR = Path(os.environ.get("SLIPWAY_RUN_DIR", HOME / "run"))
 PORT = int(os.environ.get("PORT", "8000"))
 PUBLIC_URL = os.environ.get("SLIPWAY_PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 
+#: Where the worker reaches the gateway, to ask what batches ask.
+GATEWAY_URL = os.environ.get("SLIPWAY_GATEWAY_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+
 
 def _secret_key() -> str:
     """From the environment, or made once and kept beside the data (mode 600)."""
@@ -100,6 +103,7 @@ INSTALLED_APPS = [
     "slipway.training",
     "slipway.evaluation",
     "slipway.deployments",
+    "slipway.door",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",

@@ -29,5 +29,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     *(path("api/v1/", include(f"slipway.{domain}.api")) for domain in DOMAINS),
+    path("v1/", include("slipway.door.api")),
     path("storage/", include(storage)),
 ]

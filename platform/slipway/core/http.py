@@ -35,7 +35,7 @@ class RequestIds:
         request_id.set(f"req_{secrets.token_hex(12)}")
         response = self.get_response(request)
         response["x-request-id"] = request_id.get()
-        if request.path.startswith("/api/") and response.status_code >= 400:
+        if request.path.startswith(("/api/", "/v1/")) and response.status_code >= 400:
             content_type = response.get("content-type", "")
             if not content_type.startswith("application/json"):
                 # Django's own pages (unknown path, bad host) speak HTML; a client needs our shape.
@@ -47,6 +47,10 @@ class RequestIds:
 
 def _plain(status: int, path: str) -> JsonResponse:
     message = f"There is nothing at {path}." if status == 404 else "The request was not understood."
+    if path.startswith("/v1/"):
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        error = {"message": message, "type": kind, "param": None, "code": None}
+        return JsonResponse({"error": error}, status=status)
     return JsonResponse(
         error_body("not_found" if status == 404 else "error", message), status=status
     )

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from slipway.limits import services
 from slipway.limits.models import RateLimit
 from slipway.tenancy.permissions import MayChange
+from slipway.tenancy.services import Level
 
 _MOST = 1_000_000_000
 
@@ -42,6 +43,7 @@ class LimitOut(serializers.ModelSerializer[RateLimit]):
 class LimitsView(GenericAPIView[Any]):
     """Limits of this project. Without `key_id` and `model` a limit counts the whole project."""
 
+    levels: ClassVar = {"PUT": Level.FULL}
     permission_classes: ClassVar = [MayChange]
     serializer_class = LimitOut
 

@@ -20,7 +20,7 @@ _OF_PACKAGE = {
     "metering": "usage",
     "tenancy": "access",
     "editions": "platform",
-    "limits": "inference",
+    "limits": "access",
 }
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
 

@@ -24,19 +24,22 @@ DOMAINS = [
     "metering",
     "audit",
     "editions",
+    "door",
 ]
 
 
-#: Tables whose steps move bytes and may take minutes. They never take more than half of the
-#: worker's threads, so that jobs and deployments are looked at whatever others import.
+#: Tables whose steps move bytes or wait for answers, and may take minutes. Each kind has two of
+#: the worker's threads at most, so that jobs and deployments are looked at whatever others do.
+_bytes_slots, _batch_slots = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
 LONG = {
-    "datasets.version",
-    "datasets.export",
-    "datasets.leakcheck",
-    "registry.modelversion",
-    "registry.export",
+    "datasets.version": _bytes_slots,
+    "datasets.export": _bytes_slots,
+    "datasets.leakcheck": _bytes_slots,
+    "registry.modelversion": _bytes_slots,
+    "registry.export": _bytes_slots,
+    "door.batch": _batch_slots,
+    "door.evalrun": _batch_slots,
 }
-_long_slots = threading.BoundedSemaphore(2)
 
 
 def watched() -> dict[str, tuple[type[Tracked], reconcile.Step]]:
@@ -50,13 +53,14 @@ def watched() -> dict[str, tuple[type[Tracked], reconcile.Step]]:
 
 @shared_task(name="slipway.look", ignore_result=True)
 def look(label: str) -> None:
-    if label not in LONG:
+    slots = LONG.get(label)
+    if slots is None:
         _look(label)
-    elif _long_slots.acquire(blocking=False):
+    elif slots.acquire(blocking=False):
         try:
             _look(label)
         finally:
-            _long_slots.release()
+            slots.release()
 
 
 def _look(label: str) -> None:

@@ -18,18 +18,28 @@ from slipway.datasets.services.facts import (
     published_version,
     release,
 )
+from slipway.datasets.services.objects import (
+    CheckState,
+    check_state,
+    delete_unpublished,
+    from_object,
+)
 from slipway.datasets.services.tokens import TokenStatistics, token_statistics
 
 __all__ = [
+    "CheckState",
     "InUse",
     "NotPublished",
     "TokenStatistics",
     "VersionFact",
+    "check_state",
     "create_dataset",
     "create_version",
     "delete_dataset",
+    "delete_unpublished",
     "delete_version",
     "fact",
+    "from_object",
     "hold",
     "holders",
     "publish",

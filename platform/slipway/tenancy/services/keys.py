@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from slipway.tenancy.services.grants import Level, Levels
 from slipway.tenancy.services.principals import Principal, levels_of, principal_in
 
 KEY_PREFIX = "sk-slip-"
+_LENT_PREFIX = f"{KEY_PREFIX}lent-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +165,38 @@ def key_of(*, project_id: UUID, key_id: UUID) -> ApiKey:
     return key
 
 
+def lend(*, key_id: UUID, until: datetime, now: datetime) -> str | None:
+    """A secret that stands for this key until then, for work done on its behalf later.
+
+    What is asked with it is allowed, limited and billed as the key's own, and ends with the key.
+    None if the key is not in force.
+    """
+    key = _live_keys(now).filter(pk=key_id).first()
+    if key is None:
+        return None
+    text = f"{key.digest}-{int(until.timestamp())}"
+    return f"{_LENT_PREFIX}{text}-{_lent_signature(text)}"
+
+
+def _lent_signature(text: str) -> str:
+    return hmac.new(_pepper(), b"lent\0" + text.encode(), hashlib.sha256).hexdigest()
+
+
+def _lender(secret: str) -> str:
+    """Digest of the key that a lent secret stands for; empty if it is not ours, or no longer."""
+    text, _, signature = secret.removeprefix(_LENT_PREFIX).rpartition("-")
+    digest, _, until = text.partition("-")
+    ours = hmac.compare_digest(signature.encode(), _lent_signature(text).encode())
+    return digest if ours and int(until) > time.time() else ""
+
+
 def digest_of(secret: str) -> str:
-    """HMAC-SHA256 of the secret; keys carry 256 random bits, so no slow hash is needed."""
+    """What the key is stored under: HMAC-SHA256 of its secret.
+
+    Keys carry 256 random bits, so no slow hash is needed. A lent secret gives its lender's.
+    """
+    if secret.startswith(_LENT_PREFIX):
+        return _lender(secret)
     return hmac.new(_pepper(), secret.encode(), hashlib.sha256).hexdigest()
 
 

@@ -1,0 +1,42 @@
+"""REST routes of the OpenAI door, mounted at /v1/."""
+
+from django.urls import path, re_path
+
+from slipway.door.api import batches, evals, files, graders, manners, tuning, uploads
+
+urlpatterns = [
+    path("files", files.FilesView.as_view()),
+    path("files/<str:file_id>", files.FileView.as_view()),
+    path("files/<str:file_id>/content", files.ContentView.as_view()),
+    path("uploads", uploads.UploadsView.as_view()),
+    path("uploads/<str:upload_id>", uploads.UploadView.as_view()),
+    path("uploads/<str:upload_id>/parts", uploads.PartsView.as_view()),
+    path("uploads/<str:upload_id>/complete", uploads.CompleteView.as_view()),
+    path("uploads/<str:upload_id>/cancel", uploads.CancelView.as_view()),
+    path("fine_tuning/jobs", tuning.JobsView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>", tuning.JobView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>/events", tuning.EventsView.as_view()),
+    path("fine_tuning/jobs/<str:job_id>/checkpoints", tuning.CheckpointsView.as_view()),
+    *(
+        path(f"fine_tuning/jobs/<str:job_id>/{verb}", tuning.VerbView.as_view(verb=verb))
+        for verb in ("cancel", "pause", "resume")
+    ),
+    path("fine_tuning/alpha/graders/run", graders.RunView.as_view()),
+    path("fine_tuning/alpha/graders/validate", graders.ValidateView.as_view()),
+    path("batches", batches.BatchesView.as_view()),
+    path("batches/<str:batch_id>", batches.BatchView.as_view()),
+    path("batches/<str:batch_id>/cancel", batches.CancelView.as_view()),
+    path("batches/<str:batch_id>/retry", batches.RetryView.as_view()),
+    path("evals", evals.EvalsView.as_view()),
+    path("evals/<str:eval_id>", evals.EvalView.as_view()),
+    path("evals/<str:eval_id>/runs", evals.RunsView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>", evals.RunView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>/cancel", evals.RunView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>/output_items", evals.ItemsView.as_view()),
+    path(
+        "evals/<str:eval_id>/runs/<str:run_id>/output_items/<str:item_id>",
+        evals.ItemView.as_view(),
+    ),
+    path("models/<path:model>", tuning.ModelView.as_view()),
+    re_path(r"^.*$", manners.UnknownView.as_view()),
+]

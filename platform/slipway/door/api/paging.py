@@ -1,0 +1,107 @@
+"""OpenAI's cursor pages: `after` an id, `limit`, `order`; `has_more` is always there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+from rest_framework.request import Request
+
+from slipway.door.services.words import Bad
+
+
+def page(
+    rows: QuerySet[Any],
+    request: Request,
+    *,
+    find: Callable[[str], UUID],
+    shown: Callable[[Any], dict[str, Any]],
+    default: int = 20,
+    most: int = 100,
+    order: str = "desc",
+) -> dict[str, Any]:
+    """One page of rows by (created_at, id). `find` gives the row id of a public one."""
+    rising = order_of(request, order) == "asc"
+    limit = limit_of(request, default, most)
+    if after := request.query_params.get("after"):
+        last = rows.filter(pk=_found(find, after)).first()
+        if last is None:
+            raise _unknown(after)
+        at, key = last.created_at, last.pk
+        rows = (
+            rows.filter(Q(created_at__gt=at) | Q(created_at=at, pk__gt=key))
+            if rising
+            else rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=key))
+        )
+    sign = "" if rising else "-"
+    found = list(rows.order_by(f"{sign}created_at", f"{sign}pk")[: limit + 1])
+    return body([shown(row) for row in found[:limit]], has_more=len(found) > limit)
+
+
+def page_of(
+    items: Sequence[dict[str, Any]], request: Request, *, default: int = 20, most: int = 100
+) -> dict[str, Any]:
+    """One page of things that are all at hand, in their order, known by their `id`."""
+    limit = limit_of(request, default, most)
+    start = 0
+    if after := request.query_params.get("after"):
+        places = [index for index, item in enumerate(items) if item["id"] == after]
+        if not places:
+            raise _unknown(after)
+        start = places[0] + 1
+    return body(list(items[start : start + limit]), has_more=len(items) > start + limit)
+
+
+def body(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def limit_of(request: Request, default: int, most: int) -> int:
+    raw = request.query_params.get("limit", str(default))
+    if not (raw.isascii() and raw.isdecimal()) or len(raw) > 9 or not 1 <= int(raw) <= most:
+        raise Bad(
+            f"limit must be a whole number from 1 to {most}, not {raw[:50]!r}.", param="limit"
+        )
+    return int(raw)
+
+
+def order_of(request: Request, default: str) -> str:
+    raw = request.query_params.get("order", default)
+    if raw not in {"asc", "desc"}:
+        raise Bad(f"order must be asc or desc, not {raw[:50]!r}.", param="order")
+    return str(raw)
+
+
+def with_metadata(rows: QuerySet[Any], request: Request) -> QuerySet[Any]:
+    """Those that have what `?metadata[k]=v` asks for."""
+    wanted = [
+        (name[9:-1], str(value))
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    ]
+    for number, (key, value) in enumerate(wanted[:16]):
+        # As text on both sides: a JSON lookup would read the value as JSON.
+        text = Cast(KeyTextTransform(key, "metadata"), TextField())
+        rows = rows.alias(**{f"wanted_{number}": text}).filter(**{f"wanted_{number}": value})
+    return rows
+
+
+def _found(find: Callable[[str], UUID], after: str) -> UUID:
+    try:
+        return find(after)
+    except Exception as error:
+        raise _unknown(after) from error
+
+
+def _unknown(after: str) -> Bad:
+    return Bad(f"after: there is no {after[:100]!r} in this list.", param="after")

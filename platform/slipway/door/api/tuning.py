@@ -1,0 +1,153 @@
+"""/v1/fine_tuning/jobs, and DELETE /v1/models/{model}."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from slipway.door.api import paging
+from slipway.door.api.manners import DoorView
+from slipway.door.models import FineTune
+from slipway.door.services import models, tune_shapes, tuning, words
+from slipway.door.services.words import Bad
+
+Auto = Literal["auto"]
+
+
+class _Hyperparameters(words.Request):
+    n_epochs: Annotated[int, msgspec.Meta(ge=1, le=50)] | Auto = "auto"
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=256)] | Auto = "auto"
+    learning_rate_multiplier: Annotated[float, msgspec.Meta(gt=0, le=1000)] | Auto = "auto"
+
+
+class _Supervised(words.Request):
+    hyperparameters: _Hyperparameters | None = None
+
+
+class _Method(words.Request):
+    type: str
+    supervised: _Supervised | None = None
+    dpo: dict[str, Any] | None = None
+    reinforcement: dict[str, Any] | None = None
+
+
+class _New(words.Request):
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    training_file: words.Id
+    validation_file: words.Id | None = None
+    suffix: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2_147_483_647)] | None = None
+    method: _Method | None = None
+    hyperparameters: _Hyperparameters | None = None
+    integrations: list[dict[str, Any]] | None = None
+    metadata: words.Metadata | None = None
+
+
+def _chosen(new: _New) -> dict[str, Any]:
+    """The hyper-parameters asked for, by either of the two ways."""
+    if new.integrations:
+        raise Bad(
+            "Integrations are not served here; every run is recorded in this platform's MLflow.",
+            param="integrations",
+            code="unsupported_integration",
+        )
+    chosen = new.hyperparameters
+    if new.method is not None:
+        if new.method.type != "supervised":
+            raise Bad(
+                f"method.type {new.method.type[:40]!r} is not served here; there is: supervised.",
+                param="method.type",
+                code="unsupported_method",
+            )
+        if new.method.dpo is not None or new.method.reinforcement is not None:
+            raise Bad("A supervised job has settings under method.supervised only.", param="method")
+        if new.method.supervised is not None:
+            chosen = new.method.supervised.hyperparameters or chosen
+    return dict(msgspec.to_builtins(chosen or _Hyperparameters()))
+
+
+class JobsView(DoorView):
+    module = "training"
+
+    def get(self, request: Request) -> Response:
+        rows = paging.with_metadata(tuning.rows(project_id=self.project_id), request)
+        now = timezone.now()
+        return Response(
+            paging.page(
+                rows,
+                request,
+                find=lambda given: words.row_id(tuning.PREFIX, given, what="job"),
+                shown=lambda tune: tune_shapes.shown(tune, now),
+            )
+        )
+
+    def post(self, request: Request) -> Response:
+        new = self.body(_New)
+        chosen = _chosen(new)
+
+        def make() -> dict[str, Any]:
+            now = timezone.now()
+            tune = tuning.create(
+                project_id=self.project_id,
+                model=new.model,
+                training_file=new.training_file,
+                validation_file=new.validation_file,
+                suffix=new.suffix,
+                seed=new.seed,
+                hyperparameters=chosen,
+                metadata=new.metadata,
+                made_by=self.made_by,
+                now=now,
+            )
+            return tune_shapes.shown(tune, now)
+
+        return self.once(msgspec.to_builtins(new), make)
+
+
+class _JobView(DoorView):
+    module = "training"
+
+    def tune(self, job_id: str) -> FineTune:
+        return tuning.of(project_id=self.project_id, job_id=job_id)
+
+    def now_shown(self, job_id: str) -> Response:
+        return Response(tune_shapes.shown(self.tune(job_id), timezone.now()))
+
+
+class JobView(_JobView):
+    def get(self, request: Request, job_id: str) -> Response:
+        return self.now_shown(job_id)
+
+
+class VerbView(_JobView):
+    """Cancel, pause, resume."""
+
+    verb = ""
+
+    def post(self, request: Request, job_id: str) -> Response:
+        do = {"cancel": tuning.cancel, "pause": tuning.pause, "resume": tuning.resume}[self.verb]
+        do(self.tune(job_id), now=timezone.now(), by=self.made_by)
+        return self.now_shown(job_id)
+
+
+class EventsView(_JobView):
+    def get(self, request: Request, job_id: str) -> Response:
+        return Response(paging.page_of(tune_shapes.events(self.tune(job_id)), request, most=1000))
+
+
+class CheckpointsView(_JobView):
+    def get(self, request: Request, job_id: str) -> Response:
+        found = tune_shapes.checkpoints(self.tune(job_id))
+        return Response(paging.page_of(found, request, default=10))
+
+
+class ModelView(DoorView):
+    module = "models"
+
+    def delete(self, request: Request, model: str) -> Response:
+        models.delete(project_id=self.project_id, name=model, now=timezone.now(), by=self.made_by)
+        return Response({"id": model, "object": "model", "deleted": True})

@@ -1,0 +1,128 @@
+"""Where a run's rows come from, and the messages that its model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from slipway.door.models import File
+from slipway.door.services import files, templates, words
+from slipway.door.services.graders import Message
+from slipway.door.services.words import Bad
+
+MOST_ROWS = 10_000
+_LONGEST_LINE = 1024 * 1024
+
+
+class _Row(msgspec.Struct):
+    item: dict[str, Any]
+    sample: dict[str, Any] | None = None
+
+
+class _Content(words.Request, tag="file_content", tag_field="type"):
+    content: Annotated[list[_Row], msgspec.Meta(min_length=1, max_length=MOST_ROWS)]
+
+
+class _FileId(words.Request, tag="file_id", tag_field="type"):
+    id: words.Id
+
+
+class _Template(words.Request, tag="template", tag_field="type"):
+    template: Annotated[list[Message], msgspec.Meta(min_length=1, max_length=100)]
+
+
+class _Reference(words.Request, tag="item_reference", tag_field="type"):
+    item_reference: str
+
+
+class _Jsonl(words.Request, tag="jsonl", tag_field="type"):
+    source: _Content | _FileId
+
+
+class _Completions(words.Request, tag="completions", tag_field="type"):
+    source: _Content | _FileId
+    model: words.Name
+    input_messages: _Template | _Reference
+    sampling_params: dict[str, Any] | None = None
+
+
+_lines = msgspec.json.Decoder(_Row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """`model` is empty where the rows bring their answers along."""
+
+    model: str
+    messages: _Template | _Reference | None
+    sampling: dict[str, Any]
+    content: list[_Row] | None
+    file: File | None
+
+    def rows(self) -> Iterator[_Row]:
+        """Every row; Bad naming the line of one that is none."""
+        if self.file is None:
+            yield from self.content or []
+            return
+        for number, line in enumerate(_split(files.stream(self.file)), 1):
+            if number > MOST_ROWS:
+                raise Bad(f"A run has at most {MOST_ROWS} rows.", param="data_source")
+            try:
+                line.decode()
+                yield _lines.decode(line)
+            except (UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
+                raise Bad(f"Row {number} cannot be used: {error}", param="data_source") from error
+
+    def asked(self, item: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the model is asked about an item; templates.NoSuchField, or Bad."""
+        facts = {"item": item}
+        if isinstance(self.messages, _Template):
+            return [message.rendered(facts) for message in self.messages.template]
+        if self.messages is None:
+            return []
+        found = templates.look_up(self.messages.item_reference, facts)
+        if not isinstance(found, list) or not all(isinstance(m, dict) for m in found):
+            raise Bad(f"{self.messages.item_reference} is no list of messages.")
+        return found
+
+
+def read(given: dict[str, Any], *, project_id: UUID, now: datetime) -> Source:
+    """The source that a run's `data_source` names; Bad or Gone if there is none."""
+    if given.get("type") == "responses":
+        raise Bad("Runs ask by chat completions here; use the type completions.",
+                  param="data_source.type")  # fmt: skip
+    try:
+        found = msgspec.convert(given, _Jsonl | _Completions)
+    except msgspec.ValidationError as error:
+        raise words.misshapen(str(error), under="data_source") from error
+    file = None
+    if isinstance(found.source, _FileId):
+        file = files.of(
+            project_id=project_id, file_id=found.source.id, now=now, param="data_source.source.id"
+        )
+    content = found.source.content if isinstance(found.source, _Content) else None
+    if isinstance(found, _Jsonl):
+        return Source(model="", messages=None, sampling={}, content=content, file=file)
+    return Source(
+        model=found.model,
+        messages=found.input_messages,
+        sampling=found.sampling_params or {},
+        content=content,
+        file=file,
+    )
+
+
+def _split(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line for line in whole if line.strip())
+        if len(rest) > _LONGEST_LINE:
+            raise Bad(f"A row has at most {_LONGEST_LINE} bytes.", param="data_source")
+    if rest.strip():
+        yield rest

@@ -1,0 +1,68 @@
+"""Fields such as `{{item.x}}` in graders and evals: looked up, and nothing is executed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_STEP = re.compile(r"\.?([\w-]+)|\[(\d+)\]")
+
+
+class NoSuchField(Exception):
+    """A template names what is not there."""
+
+
+class NotJson(Exception):
+    """`sample.output_json` was asked for, but the answer is no JSON."""
+
+
+def render(template: str, facts: Mapping[str, Any]) -> str:
+    """The template with each field's value in its place; what is no text is written as JSON."""
+
+    def value(match: re.Match[str]) -> str:
+        found = look_up(match[1], facts)
+        return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+    return _FIELD.sub(value, template)
+
+
+def look_up(path: str, facts: Mapping[str, Any]) -> Any:
+    """What stands at `item.rows[0].name`."""
+    found: Any = facts
+    end = 0
+    while end < len(path):
+        step = _STEP.match(path, end)
+        if step is None:
+            raise NoSuchField(f"{{{{{path[:100]}}}}} is no field such as item.question")
+        end = step.end()
+        found = _step(found, step[1], step[2], path)
+    if found is facts:
+        raise NoSuchField("an empty field {{}}")
+    return found
+
+
+def _step(found: Any, name: str | None, index: str | None, path: str) -> Any:
+    if name is not None and isinstance(found, Mapping) and name in found:
+        value = found[name]
+        if isinstance(value, NotJson):
+            raise value
+        return value
+    if index is not None and isinstance(found, list) and int(index[:9]) < len(found):
+        return found[int(index[:9])]
+    raise NoSuchField(f"there is no {{{{{path[:100]}}}}} here")
+
+
+def facts_of(item: Any, output_text: str | None) -> dict[str, Any]:
+    """What templates may name: the item, and the sample if there is one."""
+    facts: dict[str, Any] = {"item": item}
+    if output_text is not None:
+        output_json: Any
+        try:
+            output_json = json.loads(output_text)
+        except (ValueError, RecursionError):
+            output_json = NotJson("the sample is not JSON")
+        facts["sample"] = {"output_text": output_text, "output_json": output_json}
+    return facts

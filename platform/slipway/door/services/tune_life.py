@@ -1,0 +1,218 @@
+"""Walks a fine-tuning job through its life: files checked, training queued, the result served."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from slipway.core import lifecycle
+from slipway.core.errors import Conflict, NotFound, Refused
+from slipway.datasets import services as datasets
+from slipway.deployments import services as deployments
+from slipway.door.models import File, FilePhase, FineTune, TunePhase
+from slipway.door.services import files, tuning, words
+from slipway.registry import services as registry
+from slipway.runs.record import Phase
+from slipway.training import services as training
+from slipway_contracts import hyperparameters as hyper
+
+_SOON, _STEADY = timedelta(milliseconds=300), timedelta(seconds=2)
+#: A model that takes longer to come up does not hold its job back; calls are told that it starts.
+_LONGEST_START = timedelta(minutes=3)
+#: Names of ours, and what they are called here.
+CURVES = {
+    "loss": "train_loss",
+    "token_accuracy": "train_mean_token_accuracy",
+    "held_out_loss": "valid_loss",
+    "held_out_token_accuracy": "valid_mean_token_accuracy",
+}
+_SCALE, _METHOD = "lora", "sft"
+
+
+def look(tune: FineTune, now: datetime) -> timedelta | None:
+    if tune.phase == TunePhase.VALIDATING:
+        return _validate(tune, now)
+    return _follow(tune, now)
+
+
+def _validate(tune: FineTune, now: datetime) -> timedelta | None:
+    given = {"training_file": tune.training_file, "validation_file": tune.validation_file}
+    for param, file in given.items():
+        if file is None:
+            continue
+        if file.phase == FilePhase.UPLOADED:
+            return _SOON
+        if file.phase == FilePhase.ERROR or file.dataset_version_id is None:
+            _fail(tune, now, code=f"invalid_{param}", message=file.reason, param=param)
+            return None
+    try:
+        job = _queue(tune, now)
+    except Refused as error:
+        field = error.details[0].field if error.details else ""
+        named = {"dataset": "training_file", "held_out": "validation_file"}
+        where = named.get(field.split(",")[0], field) or None
+        text = " ".join([error.message, *(d.fix for d in error.details[:3] if d.fix)])
+        _fail(tune, now, code="invalid_training_request", message=text, param=where)
+        return None
+    text = "Validating training files succeeded; the job is queued"
+    lifecycle.advance(tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk)
+    return None
+
+
+def _queue(tune: FineTune, now: datetime) -> Any:
+    """The training job; asked for again, it is the same one."""
+    base = registry.ready_version(project_id=tune.project_id, version_id=tune.base_version_id)
+    dataset_id = _published(tune.training_file, now)
+    held_out_id = _published(tune.validation_file, now) if tune.validation_file else None
+    ask = training.Ask(
+        name=words.public_id(tuning.PREFIX, tune.pk),
+        base_version_id=tune.base_version_id,
+        dataset_version_id=dataset_id,
+        held_out_version_id=held_out_id,
+        result_name=tuning.name_of_result(tune, base.model_name).replace(":", "-")[:63],
+        method=_METHOD,
+        scale=_SCALE,
+        hyperparameters=_values(tune, base),
+        seed=tune.seed,
+    )
+    return training.create_job(
+        project_id=tune.project_id,
+        ask=ask,
+        now=now,
+        made_by=tune.made_by,
+        idempotency_key=words.public_id(tuning.PREFIX, tune.pk),
+    )
+
+
+def _published(file: File, now: datetime) -> Any:
+    version_id = file.dataset_version_id
+    if version_id is None:
+        raise Conflict("This file has no rows.")
+    return datasets.publish(project_id=file.project_id, version_id=version_id, now=now).pk
+
+
+def usual_rate(parameters: int) -> float:
+    """The learning rate that a multiplier of 1 stands for."""
+    resolved = hyper.resolve(
+        _METHOD, _SCALE, {}, facts=hyper.Facts(rows=1), limits=hyper.Limits(parameters=parameters)
+    )
+    return float(resolved.values["learning_rate"])
+
+
+def _values(tune: FineTune, base: registry.VersionFact) -> dict[str, Any]:
+    given = {key: value for key, value in tune.hyperparameters.items() if value != "auto"}
+    values: dict[str, Any] = {}
+    if "n_epochs" in given:
+        values["epochs"] = given["n_epochs"]
+    if "batch_size" in given:
+        values["batch_size"] = given["batch_size"]
+    if "learning_rate_multiplier" in given:
+        rate = given["learning_rate_multiplier"] * usual_rate(base.parameters)
+        values["learning_rate"] = min(rate, hyper.LEARNING_RATE_CEILING)
+    return values
+
+
+def _follow(tune: FineTune, now: datetime) -> timedelta | None:
+    job = tuning.job_of(tune)
+    if job is None:
+        _fail(tune, now, code="job_deleted", message="The training job was deleted.")
+    elif job.phase == Phase.FAILED:
+        _fail(tune, now, code="training_failed", message=job.reason)
+    elif job.phase == Phase.CANCELLED and tune.paused_at is None:
+        lifecycle.advance(tune, TunePhase.CANCELLED, now=now, reason=job.reason, finished_at=now)
+    elif job.phase == Phase.SUCCEEDED:
+        return _serve(tune, job, now)
+    else:
+        reason = "paused" if tune.paused_at else job.reason
+        lifecycle.annotate(tune, reason=reason)
+        return _SOON if now - tune.created_at < timedelta(minutes=5) else _STEADY
+    return None
+
+
+def _serve(tune: FineTune, job: Any, now: datetime) -> timedelta | None:
+    """Bring the result up under its name; the job has succeeded once it answers."""
+    name = tuning.name_of_result(tune, job.base_name.partition("@")[0])
+    route = next(
+        (r for r in deployments.routes() if (r.project_id, r.name) == (tune.project_id, name)), None
+    )
+    if route is None:
+        try:
+            deployments.create(
+                project_id=tune.project_id,
+                model=str(job.result_version_id),
+                name=name,
+                made_by=tune.made_by,
+                now=now,
+            )
+        except Conflict as error:
+            lifecycle.annotate(tune, reason=error.message)
+        except NotFound:
+            _fail(tune, now, code="model_deleted", message="The trained model was deleted.")
+            return None
+        return _SOON
+    late = now - (job.finished_at or now) > _LONGEST_START
+    if not route.endpoints and route.state == "starting" and not late:
+        lifecycle.annotate(tune, reason=f"starting the model: {route.reason}")
+        return _SOON
+    _succeed(tune, job, name, route, now)
+    return None
+
+
+def _succeed(tune: FineTune, job: Any, name: str, route: deployments.Route, now: datetime) -> None:
+    text = f"New fine-tuned model created: {name}"
+    if not route.endpoints:
+        text += f"; its deployment is {route.state}: {route.reason}"
+    with files.landing(project_id=tune.project_id) as landed:
+        landed.write(curves_csv(job))
+    with transaction.atomic():
+        result = files.keep(
+            project_id=tune.project_id,
+            landed=landed,
+            filename="step_metrics.csv",
+            purpose="fine-tune-results",
+            made_by=tune.made_by,
+            now=now,
+        )
+        lifecycle.advance(
+            tune,
+            TunePhase.SUCCEEDED,
+            now=now,
+            reason=text,
+            fine_tuned_model=name,
+            deployment_id=route.deployment_id,
+            result_file=result,
+            finished_at=timezone.now(),
+        )
+
+
+def steps_of(job: Any) -> dict[int, dict[str, Any]]:
+    """Step to its values in this API's words, with the time they were told at."""
+    found: dict[int, dict[str, Any]] = {}
+    for point in training.metric_points(job, names=list(CURVES)):
+        values = found.setdefault(point.step, {"at": point.at})
+        values[CURVES[point.name]] = point.value
+    return found
+
+
+def curves_csv(job: Any) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(CURVES.values())
+    writer.writerow(
+        ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+    )
+    for step, values in sorted(steps_of(job).items()):
+        writer.writerow([step, *("" if (v := values.get(n)) is None else v for n in names)])
+    return text.getvalue().encode()
+
+
+def _fail(
+    tune: FineTune, now: datetime, *, code: str, message: str, param: str | None = None
+) -> None:
+    error = words.error_object(message, code=code, param=param)
+    lifecycle.advance(tune, TunePhase.FAILED, now=now, reason=message, error=error, finished_at=now)

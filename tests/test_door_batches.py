@@ -1,0 +1,350 @@
+"""Batches by the `openai` package: asked through the gateway, paid once, readable meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from django.utils import timezone
+from door_world import Door, error_of, running_door, until
+from gateway_world import Exchange, answer_well, completion_of
+
+from slipway import backends
+from slipway.door.models import Batch, File
+from slipway.door.services import batch_asking, batch_lines
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(autouse=True)
+def _well(door: Door) -> Iterator[None]:
+    door.engine.script = answer_well
+    yield
+    door.engine.script = answer_well
+
+
+@pytest.fixture(scope="module")
+def client(door: Door) -> openai.OpenAI:
+    return door.client(_strict_response_validation=True)
+
+
+def line(n: Any, *, model: str = "m", url: str = CHAT, **body: Any) -> dict[str, Any]:
+    messages = [{"role": "user", "content": f"row {n}"}]
+    return {"custom_id": f"r{n}", "method": "POST", "url": url,
+            "body": {"model": model, "messages": messages} | body}  # fmt: skip
+
+
+def lines(count: int, **more: Any) -> bytes:
+    return b"".join(json.dumps(line(n, **more)).encode() + b"\n" for n in range(count))
+
+
+def begin(client: openai.OpenAI, data: bytes, **more: Any) -> Any:
+    file = client.files.create(file=("in.jsonl", data), purpose="batch")
+    return client.batches.create(
+        input_file_id=file.id, endpoint=CHAT, completion_window="24h", **more
+    )
+
+
+def ended(client: openai.OpenAI, batch: Any, *, seconds: float = 40) -> Any:
+    def look() -> Any:
+        found = client.batches.retrieve(batch.id)
+        over = {"completed", "failed", "expired", "cancelled"}
+        return found if found.status in over else None
+
+    return until("the batch's end", look, seconds=seconds)
+
+
+def table(client: openai.OpenAI, file_id: str | None) -> dict[str, Any]:
+    assert file_id is not None
+    rows = [json.loads(row) for row in client.files.content(file_id).text.splitlines()]
+    assert len({row["custom_id"] for row in rows}) == len(rows)
+    return {row["custom_id"]: row for row in rows}
+
+
+def asked(door: Door) -> Counter[str]:
+    """How often the engine was asked each row, since the last call."""
+    found = Counter(e.asked["messages"][0]["content"] for e in door.engine.exchanges)
+    door.engine.exchanges.clear()
+    return found
+
+
+async def by_row(exchange: Exchange, refuse: dict[str, tuple[int, dict[str, Any]]]) -> None:
+    status, body = refuse.get(exchange.asked["messages"][0]["content"], (200, {}))
+    if status == 200:
+        body = completion_of("m", "fine", 7, 5)
+    await exchange.whole(body, status=status)
+
+
+def test_every_line_is_answered_once_and_paid_for(door: Door, client: openai.OpenAI) -> None:
+    asked(door)
+    batch = begin(client, lines(40), metadata={"job": "night"})
+    assert (batch.object, batch.status, batch.metadata) == ("batch", "validating", {"job": "night"})
+    assert batch.expires_at == batch.created_at + 24 * 3600
+    done = ended(client, batch)
+    assert (done.status, done.model, done.errors) == ("completed", "m", None)
+    counts = done.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (40, 40, 0)
+    assert (done.usage.input_tokens, done.usage.output_tokens) == (280, 200)
+    assert done.error_file_id is None
+    rows = table(client, done.output_file_id)
+    assert set(rows) == {f"r{n}" for n in range(40)}
+    answer = rows["r3"]
+    assert answer["id"].startswith("batch_req_")
+    assert answer["error"] is None
+    assert answer["response"]["status_code"] == 200
+    assert answer["response"]["request_id"].startswith("req_")
+    assert answer["response"]["body"]["choices"][0]["message"]["content"] == "a b c d e"
+    assert set(asked(door).values()) == {1}
+    one = answer["response"]["request_id"]
+    record = until(
+        "the ledger",
+        lambda: (r := door.http.get(
+            f"{door.url[:-3]}/api/v1/requests/{one}",
+            headers={"authorization": f"Bearer {door.keys['acme-owner']}"})).status_code == 200
+        and r.json(),
+    )  # fmt: skip
+    assert (record["prompt_tokens"], record["completion_tokens"]) == (7, 5)
+    times = [done.created_at, done.in_progress_at, done.finalizing_at, done.completed_at]
+    assert times == sorted(times)
+    output = client.files.retrieve(done.output_file_id)
+    assert (output.purpose, output.status) == ("batch_output", "processed")
+    assert output.bytes == len(client.files.content(output.id).content)
+
+
+def test_lines_that_fail_go_to_the_error_file_and_only_they_are_asked_again(
+    door: Door, client: openai.OpenAI
+) -> None:
+    error = {"error": {"message": "no", "type": "invalid_request_error", "param": None,
+                       "code": "bad"}}  # fmt: skip
+    broken = {"error": error["error"] | {"type": "server_error"}}
+    door.engine.script = lambda e: by_row(e, {"row 2": (400, error), "row 5": (500, broken)})
+    asked(door)
+    done = ended(client, begin(client, lines(8)))
+    assert (done.status, done.request_counts.failed, done.request_counts.completed) == (
+        "completed", 2, 6,
+    )  # fmt: skip
+    failed = table(client, done.error_file_id)
+    assert set(failed) == {"r2", "r5"}
+    assert failed["r2"]["response"]["status_code"] == 400
+    assert failed["r2"]["response"]["body"] == error
+    assert asked(door)["row 5"] == 3
+    door.engine.script = answer_well
+    again = door.call("POST", f"batches/{done.id}/retry")
+    assert again.json()["request_counts"] == {"total": 8, "completed": 6, "failed": 0}
+    done = ended(client, done)
+    assert (done.request_counts.completed, done.error_file_id) == (8, None)
+    assert len(table(client, done.output_file_id)) == 8
+    assert asked(door) == {"row 2": 1, "row 5": 1}
+    refused = door.call("POST", f"batches/{done.id}/retry")
+    assert refused.status_code == 400
+    error_of(refused)
+
+
+def test_when_all_lines_fail_there_is_no_output_file(door: Door, client: openai.OpenAI) -> None:
+    done = ended(client, begin(client, lines(5, model="nobody")))
+    assert (done.status, done.output_file_id, done.request_counts.failed) == ("completed", None, 5)
+    errors = table(client, done.error_file_id)
+    assert errors["r0"]["response"]["body"]["error"]["code"] == "model_not_found"
+
+
+def test_answers_are_readable_while_it_runs_and_after_it_was_cancelled(
+    door: Door, client: openai.OpenAI
+) -> None:
+    held = asyncio.Event()
+
+    async def some(exchange: Exchange) -> None:
+        if int(exchange.asked["messages"][0]["content"].split()[1]) >= 12:
+            await held.wait()
+        await answer_well(exchange)
+
+    door.engine.script = some
+    batch = begin(client, lines(200))
+    seen = until(
+        "the first answers",
+        lambda: (b := client.batches.retrieve(batch.id)).request_counts.completed >= 12 and b,
+    )
+    assert seen.status == "in_progress"
+    early = client.files.content(seen.output_file_id).text.splitlines()
+    assert len(early) >= 12
+    assert client.files.retrieve(seen.output_file_id).bytes == sum(len(x) + 1 for x in early)
+    with pytest.raises(openai.BadRequestError):
+        client.files.delete(batch.input_file_id)
+    assert client.batches.cancel(batch.id).status == "cancelling"
+    door.engine._loop.loop.call_soon_threadsafe(held.set)
+    done = ended(client, batch)
+    assert done.status == "cancelled"
+    rows = table(client, done.output_file_id)
+    left = table(client, done.error_file_id)
+    assert len(rows) == done.request_counts.completed < 200
+    assert len(rows) + len(left) == 200
+    assert {row["error"]["code"] for row in left.values()} == {"batch_cancelled"}
+    text = client.files.content(done.output_file_id).text.splitlines()
+    assert text[: len(early)] == early
+    asked(door)
+    again = door.call("POST", f"batches/{batch.id}/retry")
+    assert again.json()["status"] == "in_progress"
+    done = ended(client, batch)
+    assert done.request_counts.completed == 200
+    assert len(table(client, done.output_file_id)) == 200
+    assert sum(asked(door).values()) == 200 - len(rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "number"),
+    [
+        (lines(2) + b"{nonsense\n", "invalid_json_line", 3),
+        (lines(1) + b"\xff\xfe\n", "invalid_json_line", 2),
+        (b"[" * 100_000 + b"\n", "invalid_json_line", 1),
+        (b'{"custom_id": 1}\n', "invalid_json_line", 1),
+        (lines(2) + b"\n" + lines(1), "duplicate_custom_id", 4),
+        (lines(1) + json.dumps(line(9, url="/v1/completions")).encode(), "url_mismatch", 2),
+        (lines(1) + json.dumps(line(9, model="other")).encode(), "model_mismatch", 2),
+        (json.dumps(line(1, stream=True)).encode(), "unsupported_stream", 1),
+        (b"\n \n", "empty_file", None),
+    ],
+)
+def test_a_bad_input_fails_the_batch_with_its_lines(
+    client: openai.OpenAI, data: bytes, code: str, number: int | None
+) -> None:
+    done = ended(client, begin(client, data))
+    assert (done.status, done.request_counts.total) == ("failed", 0)
+    assert done.failed_at is not None
+    first = done.errors.data[0]
+    assert (first.code, first.line) == (code, number)
+
+
+@pytest.mark.django_db
+def test_too_many_lines_are_not_read_on(monkeypatch: pytest.MonkeyPatch, owner: Any) -> None:
+    key = f"files/{owner.project_id}/many"
+    backends.objects().put(key, lines(7))
+    now = timezone.now()
+    file = File.objects.create(project_id=owner.project_id, filename="f", purpose="batch", key=key)
+    batch = Batch.objects.create(
+        project_id=owner.project_id, key_id=file.pk, input_file=file, endpoint=CHAT, expires_at=now
+    )
+    monkeypatch.setattr(batch_lines, "MOST_LINES", 6)
+    found = batch_lines.read(batch, lambda: None)
+    assert [(e["code"], e["line"]) for e in found.errors] == [("too_many_tasks", 7)]
+    monkeypatch.setattr(batch_lines, "MOST_LINES", 7)
+    assert batch_lines.read(batch, lambda: None).errors == []
+    assert batch.lines.count() == 7
+    longest = max(len(row) for row in lines(7).splitlines()) - 1
+    monkeypatch.setattr(batch_lines, "LONGEST_LINE", longest)
+    assert batch_lines.read(batch, lambda: None).errors[0]["code"] == "invalid_json_line"
+
+
+def test_a_batch_that_cannot_be_is_refused(door: Door, client: openai.OpenAI) -> None:
+    file = client.files.create(file=("in.jsonl", lines(1)), purpose="batch").id
+    other = client.files.create(file=("in.jsonl", lines(1)), purpose="user_data").id
+    good = {"input_file_id": file, "endpoint": CHAT, "completion_window": "24h"}
+    for change, param in (
+        ({"endpoint": "/v1/videos"}, "endpoint"),
+        ({"completion_window": "1h"}, "completion_window"),
+        ({"input_file_id": other}, "input_file_id"),
+        ({"input_file_id": "file-0"}, "input_file_id"),
+        ({"metadata": {"a": 1}}, "metadata[...]"),
+        ({"output_expires_after": {"anchor": "now", "seconds": 3600}}, "output_expires_after"),
+    ):
+        refused = door.call("POST", "batches", json=good | change)
+        assert refused.status_code in {400, 404}
+        assert error_of(refused)["param"] == param
+    assert door.call("POST", "batches", "rival-owner", json=good).status_code == 404
+
+
+def test_another_tenants_batch_is_not_there(door: Door, client: openai.OpenAI) -> None:
+    batch = begin(client, lines(1))
+    other = door.client("rival-owner")
+    for verb in (other.batches.retrieve, other.batches.cancel):
+        with pytest.raises(openai.NotFoundError):
+            verb(batch.id)
+    assert batch.id not in [b.id for b in other.batches.list()]
+    ended(client, batch)
+    with pytest.raises(openai.BadRequestError):
+        client.batches.cancel(batch.id)
+
+
+def test_a_model_without_room_is_asked_again_later(door: Door, client: openai.OpenAI) -> None:
+    """Live traffic first: what is refused for want of room is not the line's failure."""
+    refusals = 0
+
+    async def full(exchange: Exchange) -> None:
+        nonlocal refusals
+        if refusals < 3:
+            refusals += 1
+            body = {"error": {"message": "full", "type": "server_error", "param": None,
+                              "code": "overloaded"}}  # fmt: skip
+            await exchange.whole(body, status=503)
+            return
+        await answer_well(exchange)
+
+    door.engine.script = full
+    batch = begin(client, lines(4))
+    seen = until(
+        "a reason",
+        lambda: "waiting to ask on" in str(client.batches.retrieve(batch.id).x_reason),  # type: ignore[attr-defined]
+    )
+    assert seen
+    done = ended(client, batch)
+    assert (done.request_counts.completed, done.request_counts.failed) == (4, 0)
+
+
+def test_a_small_tenant_does_not_wait_for_a_large_one(door: Door, client: openai.OpenAI) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.05)
+        await answer_well(exchange)
+
+    door.engine.script = slow
+    large = [begin(client, lines(1500)) for _ in range(3)]
+    until("the large one to run", lambda: client.batches.retrieve(large[0].id).request_counts.total)
+    rival = door.client("rival-owner")
+    small = begin(rival, lines(3))
+    done = ended(rival, small, seconds=60)
+    assert done.status == "completed"
+    assert all(client.batches.retrieve(b.id).status == "in_progress" for b in large)
+    for batch in large:
+        client.batches.cancel(batch.id)
+    for batch in large:
+        ended(client, batch, seconds=60)
+
+
+def test_a_killed_worker_loses_no_answer_and_pays_none_twice() -> None:
+    """What was recorded is never asked again; what was in flight is, at most once a kill."""
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.02)
+        await answer_well(exchange)
+
+    with running_door(worker="0") as door:
+        door.engine.script = slow
+        client = door.client()
+        batch = begin(client, lines(300))
+        kills = 0
+        for wanted in (40, 160):
+            worker = door.start("only")
+            until(
+                "answers",
+                lambda wanted=wanted: (
+                    client.batches.retrieve(batch.id).request_counts.completed >= wanted
+                ),
+                seconds=90,
+            )
+            worker.kill()
+            worker.wait()
+            kills += 1
+            # As if its lease had run out, so that the test need not wait for it.
+            with sqlite3.connect(door.home / "slipway.sqlite3", timeout=30) as base:
+                base.execute("UPDATE door_batch SET look_at = created_at WHERE look_at IS NOT NULL")
+        door.start("only")
+        done = ended(client, batch, seconds=90)
+        assert (done.status, done.request_counts.completed) == ("completed", 300)
+        assert set(table(client, done.output_file_id)) == {f"r{n}" for n in range(300)}
+        times = asked(door)
+        assert len(times) == 300
+        assert max(times.values()) <= 1 + kills
+        assert sum(times.values()) - 300 <= kills * batch_asking.MOST_AT_ONCE

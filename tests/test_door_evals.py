@@ -1,0 +1,169 @@
+"""Evals by the `openai` package: rows asked and judged through the gateway, counted, readable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from door_world import Door, error_of, until
+from gateway_world import Exchange, answer_well, completion_of
+
+CONFIG: Any = {
+    "type": "custom",
+    "item_schema": {"type": "object", "properties": {"q": {"type": "string"}}},
+    "include_sample_schema": True,
+}
+EQUAL: Any = {"type": "string_check", "name": "equal", "input": "{{sample.output_text}}",
+              "reference": "{{item.a}}", "operation": "eq"}  # fmt: skip
+ALIKE: Any = {"type": "text_similarity", "name": "alike", "input": "{{sample.output_text}}",
+              "reference": "{{item.a}}", "evaluation_metric": "fuzzy_match",
+              "pass_threshold": 0.5}  # fmt: skip
+ROWS = [{"item": {"q": f"say {n}", "a": f"say {n}" if n % 2 else "other"}} for n in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _echo(door: Door) -> Iterator[None]:
+    async def echo(exchange: Exchange) -> None:
+        said = exchange.asked["messages"][-1]["content"]
+        await exchange.whole(completion_of("m", said, 7, 5))
+
+    door.engine.script = echo
+    yield
+    door.engine.script = answer_well
+
+
+@pytest.fixture(scope="module")
+def client(door: Door) -> openai.OpenAI:
+    return door.client()
+
+
+def asking(rows: list[Any] | None = None, **more: Any) -> Any:
+    template = [{"role": "user", "content": "{{item.q}}"}]
+    return {"type": "completions", "model": "m",
+            "input_messages": {"type": "template", "template": template},
+            "source": {"type": "file_content", "content": rows or ROWS}} | more  # fmt: skip
+
+
+def ended(client: openai.OpenAI, run: Any) -> Any:
+    def look() -> Any:
+        found = client.evals.runs.retrieve(run.id, eval_id=run.eval_id)
+        return found if found.status in {"completed", "failed", "canceled"} else None
+
+    return until("the run's end", look, seconds=60)
+
+
+def test_an_eval_is_made_changed_listed_and_deleted(door: Door, client: openai.OpenAI) -> None:
+    made = client.evals.create(
+        name="first", data_source_config=CONFIG, testing_criteria=[EQUAL], metadata={"k": "v"}
+    )
+    assert (made.object, made.name, made.metadata) == ("eval", "first", {"k": "v"})
+    assert made.data_source_config.type == "custom"
+    assert set(made.data_source_config.schema_["properties"]) == {"item", "sample"}  # type: ignore[union-attr,arg-type]
+    assert client.evals.retrieve(made.id) == client.evals.retrieve(made.id)
+    assert client.evals.update(made.id, name="second").name == "second"
+    assert made.id in [e.id for e in client.evals.list(limit=1)]
+    with pytest.raises(openai.NotFoundError):
+        door.client("rival-owner").evals.retrieve(made.id)
+    gone = client.evals.delete(made.id)
+    assert (gone.object, gone.deleted, gone.eval_id) == ("eval.deleted", True, made.id)
+    with pytest.raises(openai.NotFoundError):
+        client.evals.retrieve(made.id)
+
+
+def test_a_model_is_asked_and_judged_row_by_row(door: Door, client: openai.OpenAI) -> None:
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL, ALIKE])
+    created = door.call("POST", f"evals/{made.id}/runs", json={"data_source": asking()})
+    assert created.status_code == 201
+    run = client.evals.runs.retrieve(created.json()["id"], eval_id=made.id)
+    done = ended(client, run)
+    assert (done.status, done.model) == ("completed", "m")
+    counts = done.result_counts
+    assert (counts.total, counts.passed, counts.failed, counts.errored) == (6, 3, 3, 0)
+    by_criterion = {r.testing_criteria: r.passed for r in done.per_testing_criteria_results}
+    assert [v for k, v in by_criterion.items() if k.startswith("equal-")] == [3]
+    used = done.per_model_usage[0]
+    assert (used.model_name, used.invocation_count, used.total_tokens) == ("m", 6, 72)
+    items = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, limit=2))
+    assert sorted(i.datasource_item_id for i in items) == list(range(6))
+    failed = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, status="fail"))
+    assert {i.datasource_item_id for i in failed} == {0, 2, 4}
+    one = client.evals.runs.output_items.retrieve(items[0].id, eval_id=made.id, run_id=run.id)
+    assert one.sample.output[0].content == one.datasource_item["q"]
+    assert one.sample.input[0].role == "user"
+    assert {r.name for r in one.results} == {"equal", "alike"}
+    assert client.evals.runs.delete(run.id, eval_id=made.id).deleted
+
+
+def test_answers_at_hand_are_judged_without_a_model(client: openai.OpenAI) -> None:
+    rows = [{"item": {"a": "x"}, "sample": {"output_text": text}} for text in ("x", "y", "x")]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    file = client.files.create(file=("rows.jsonl", data), purpose="evals")
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
+    source: Any = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
+    done = ended(client, client.evals.runs.create(made.id, data_source=source))
+    assert (done.result_counts.passed, done.result_counts.failed) == (2, 1)
+    assert done.per_model_usage == []
+
+
+def test_what_cannot_be_asked_or_judged_is_an_error_of_its_row(client: openai.OpenAI) -> None:
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
+    rows = [{"item": {"q": "a", "a": "a"}}, {"item": {"a": "no question"}}, {"item": {"q": "b"}}]
+    done = ended(client, client.evals.runs.create(made.id, data_source=asking(rows)))
+    assert (done.result_counts.passed, done.result_counts.errored) == (1, 2)
+    lost = asking(model="nobody")
+    done = ended(client, client.evals.runs.create(made.id, data_source=lost))
+    assert (done.status, done.result_counts.errored) == ("completed", 6)
+
+
+def test_a_cancelled_run_keeps_what_was_judged(door: Door, client: openai.OpenAI) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.1)
+        await answer_well(exchange)
+
+    door.engine.script = slow
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
+    rows = [{"item": {"q": "x", "a": "y"}} for _ in range(300)]
+    run = client.evals.runs.create(made.id, data_source=asking(rows))
+    until("a row", lambda: client.evals.runs.retrieve(
+        run.id, eval_id=made.id).result_counts.failed)  # fmt: skip
+    assert client.evals.runs.cancel(run.id, eval_id=made.id).status == "canceled"
+    assert ended(client, run).result_counts.failed < 300
+    assert door.call("POST", f"evals/{made.id}/runs/{run.id}").json()["status"] == "canceled"
+
+
+@pytest.mark.parametrize(
+    ("config", "criteria", "param"),
+    [
+        ({"type": "logs"}, [EQUAL], "data_source_config"),
+        ({"type": "custom"}, [EQUAL], "data_source_config"),
+        (CONFIG, [], "testing_criteria"),
+        (CONFIG, [EQUAL | {"operation": "is"}], "testing_criteria[0].operation"),
+        (CONFIG, [EQUAL, {k: v for k, v in ALIKE.items() if k != "pass_threshold"}],
+         "testing_criteria[1].pass_threshold"),
+        (CONFIG, [{"type": "python", "name": "p", "source": "x"}], "testing_criteria[0].type"),
+    ],
+)  # fmt: skip
+def test_wrong_evals_name_their_field(door: Door, config: Any, criteria: Any, param: str) -> None:
+    body = {"data_source_config": config, "testing_criteria": criteria}
+    refused = door.call("POST", "evals", json=body)
+    assert refused.status_code == 400
+    assert error_of(refused)["param"] == param
+
+
+def test_wrong_sources_are_refused_or_fail_the_run(door: Door, client: openai.OpenAI) -> None:
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
+    for source in ({}, {"type": "responses"}, {"type": "jsonl"}, asking(model=7),
+                   {"type": "jsonl", "source": {"type": "file_id", "id": "file-0"}},
+                   {"type": "jsonl", "source": {"type": "stored_completions"}}):  # fmt: skip
+        refused = door.call("POST", f"evals/{made.id}/runs", json={"data_source": source})
+        assert refused.status_code in {400, 404}, source
+        error_of(refused)
+    file = client.files.create(file=("rows.jsonl", b'{"item": 1}\n'), purpose="evals")
+    source = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
+    done = ended(client, client.evals.runs.create(made.id, data_source=source))  # type: ignore[arg-type]
+    assert done.status == "failed"
+    assert "Row 1" in done.error.message

@@ -1,0 +1,309 @@
+"""Fine-tuning jobs by the `openai` package: the real routes and rows, a runtime played by hand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.utils import timezone
+from door_world import rows_of
+from run_world import Runtime, Shelf, look
+
+from slipway.core.errors import NotFound
+from slipway.datasets import reconcile as datasets_life
+from slipway.datasets.models import Version
+from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
+from slipway.door.models import File, FineTune
+from slipway.door.services import files, models, tune_life
+from slipway.registry import services as registry
+from slipway.runs import life
+from slipway.tenancy import services as tenancy
+from slipway.training.models import TrainingJob
+from slipway.training.reconcile import step
+from slipway_contracts.workload import State
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    shelf = Shelf()
+
+    def resolve(*, project_id: uuid.UUID, reference: str) -> Any:
+        for fact in shelf.models.values():
+            if fact.project_id == project_id and reference in {fact.model_name, str(fact.id)}:
+                return fact
+        raise NotFound(f"no {reference}")
+
+    deleted: list[uuid.UUID] = []
+    monkeypatch.setattr(registry, "resolve", resolve)
+    monkeypatch.setattr(registry, "version", shelf.ready_version)
+    monkeypatch.setattr(registry, "delete_version", lambda **k: deleted.append(k["version_id"]))
+    for name in ("ready_version", "hold", "release", "register_result"):
+        monkeypatch.setattr(registry, name, getattr(shelf, name))
+    monkeypatch.setattr(life, "backoff", lambda run: life.QUICK * 0)
+    shelf.deleted = deleted  # type: ignore[attr-defined]
+    return shelf
+
+
+def client_of(principal: Any) -> openai.OpenAI:
+    secret = tenancy.issue_key(maker=principal, name="t", role="owner").secret
+    http = httpx.Client(transport=httpx.WSGITransport(app=get_wsgi_application()))
+    return openai.OpenAI(
+        base_url="http://localhost/v1", api_key=secret, http_client=http, max_retries=0
+    )
+
+
+@pytest.fixture
+def client(owner: Any, shelf: Shelf, world: SimpleNamespace) -> Iterator[openai.OpenAI]:
+    shelf.add_model(owner.project_id, "chart-base")
+    with client_of(owner) as made:
+        yield made
+
+
+def work(times: int = 3) -> None:
+    """What the worker does for files and jobs."""
+    look(
+        (Version, datasets_life.look_at_version), (File, files.look), (FineTune, tune_life.look),
+        (TrainingJob, step), times=times,
+    )  # fmt: skip
+
+
+def put(client: openai.OpenAI, count: int = 20, data: bytes | None = None) -> str:
+    content = rows_of(count) if data is None else data
+    return client.files.create(file=("rows.jsonl", content), purpose="fine-tune").id
+
+
+def begun(client: openai.OpenAI, **more: Any) -> Any:
+    given = {"model": "chart-base", "training_file": put(client)} | more
+    job = client.fine_tuning.jobs.create(**given)
+    work()
+    return job
+
+
+def runtime_of(world: SimpleNamespace, job: Any) -> Runtime:
+    row = client_job(job)
+    return Runtime(world.compute, row)
+
+
+def client_job(job: Any) -> TrainingJob:
+    tune = FineTune.objects.get(pk=uuid.UUID(job.id.removeprefix("ftjob-")))
+    return TrainingJob.objects.get(pk=tune.training_job_id)
+
+
+def answer() -> None:
+    """The deployment that was asked for answers."""
+    for revision in Revision.objects.filter(phase=RevisionPhase.COMING):
+        Revision.objects.filter(pk=revision.pk).update(
+            phase=RevisionPhase.SERVING, endpoints=["unix:/x.sock"]
+        )
+        Deployment.objects.filter(pk=revision.deployment_id).update(phase=Phase.LIVE)
+
+
+def test_a_job_from_file_to_model(
+    client: openai.OpenAI, world: SimpleNamespace, shelf: Shelf
+) -> None:
+    held_out = put(client, 12)
+    job = client.fine_tuning.jobs.create(
+        model="chart-base",
+        training_file=put(client),
+        validation_file=held_out,
+        suffix="my charts",
+        seed=7,
+        metadata={"team": "a"},
+        method={
+            "type": "supervised",
+            "supervised": {
+                "hyperparameters": {"n_epochs": 3, "learning_rate_multiplier": 0.5},
+            },
+        },
+    )
+    assert (job.status, job.object, job.seed) == ("validating_files", "fine_tuning.job", 7)
+    assert job.hyperparameters.batch_size == "auto"
+    work()
+    job = client.fine_tuning.jobs.retrieve(job.id)
+    assert job.status == "queued"
+    assert job.hyperparameters.n_epochs == 3
+    assert job.hyperparameters.learning_rate_multiplier == 0.5
+    assert isinstance(job.hyperparameters.batch_size, int)
+    row = client_job(job)
+    assert (row.seed, row.held_out_name != "", row.made_by) == (7, True, "owner-of-acme")
+    assert row.resolved["learning_rate"] == pytest.approx(0.5 * 2e-3)
+
+    runtime = Runtime(world.compute, row)
+    runtime.sees(State.RUNNING)
+    runtime.steps(1, 6, total=6)
+    runtime.checkpoint(3)
+    runtime.checkpoint(6)
+    work()
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "running"
+    runtime.reports()
+    runtime.sees(State.SUCCEEDED)
+    work(4)
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "running"
+    answer()
+    work()
+    done = client.fine_tuning.jobs.retrieve(job.id)
+    assert (done.status, done.trained_tokens, done.error) == ("succeeded", 8000, None)
+    assert done.finished_at is not None
+    name = done.fine_tuned_model
+    assert name == f"ft:chart-base:acme:my-charts:{job.id[6:14]}"
+    assert Deployment.objects.get(name=name).phase == Phase.LIVE
+
+    table = client.files.content(done.result_files[0]).text.splitlines()
+    assert table[0].startswith("step,train_loss,train_accuracy,valid_loss")
+    assert table[2].startswith("2,0.5,")
+    assert len(table) == 7
+    steps = list(client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [c.step_number for c in steps] == [6, 3]
+    assert steps[0].fine_tuned_model_checkpoint == f"{name}:ckpt-step-6"
+    assert steps[0].metrics.valid_loss == 0.5
+    assert len(list(client.fine_tuning.jobs.checkpoints.list(job.id, limit=1))) == 2
+    events = list(client.fine_tuning.jobs.list_events(job.id, limit=2))
+    assert len({event.id for event in events}) == len(events) > 8
+    assert {event.type for event in events} == {"message", "metrics"}
+    assert [e.created_at for e in events] == sorted((e.created_at for e in events), reverse=True)
+    metrics = next(e for e in events if e.type == "metrics" and e.data["step"] == 2)  # type: ignore[index]
+    assert metrics.data["train_loss"] == 0.5  # type: ignore[index]
+    assert any(name in event.message for event in events)
+
+    assert client.models.delete(name).deleted
+    assert Deployment.objects.get(name=name).phase == Phase.DELETING
+    models.forget_weights(timezone.now())
+    assert shelf.deleted == [client_job(job).result_version_id]  # type: ignore[attr-defined]
+    with pytest.raises(openai.NotFoundError):
+        client.models.delete(name)
+
+
+def test_jobs_are_listed_by_pages_and_by_metadata(client: openai.OpenAI, stranger: Any) -> None:
+    file = put(client)
+    jobs = [
+        client.fine_tuning.jobs.create(
+            model="chart-base", training_file=file, metadata={"n": str(n % 2), "odd key'": "x"}
+        ).id
+        for n in range(4)
+    ]
+    assert [j.id for j in client.fine_tuning.jobs.list(limit=3)] == jobs[::-1]
+    assert [j.id for j in client.fine_tuning.jobs.list(metadata={"n": "1"})] == [jobs[3], jobs[1]]
+    assert list(client.fine_tuning.jobs.list(metadata={"n": "1", "other": "1"})) == []
+    assert len(list(client.fine_tuning.jobs.list(metadata={"odd key'": "x"}))) == 4
+    with client_of(stranger) as other:
+        assert list(other.fine_tuning.jobs.list()) == []
+        for verb in (
+            other.fine_tuning.jobs.retrieve, other.fine_tuning.jobs.cancel,
+            other.fine_tuning.jobs.pause, other.fine_tuning.jobs.resume,
+            other.fine_tuning.jobs.list_events, other.fine_tuning.jobs.checkpoints.list,
+        ):  # fmt: skip
+            with pytest.raises(openai.NotFoundError):
+                verb(jobs[0])
+        with pytest.raises(openai.NotFoundError):
+            other.fine_tuning.jobs.create(model="chart-base", training_file=file)
+
+
+def test_a_paused_job_gives_its_place_away_and_resumes(
+    client: openai.OpenAI, world: SimpleNamespace
+) -> None:
+    job = begun(client)
+    runtime = runtime_of(world, job)
+    runtime.sees(State.RUNNING)
+    runtime.steps(1, 4)
+    runtime.checkpoint(4)
+    work()
+    paused = client.fine_tuning.jobs.pause(job.id)
+    assert paused.status == "paused"
+    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
+    work(4)
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    assert world.compute.applied == {}
+    assert client.fine_tuning.jobs.resume(job.id).status == "queued"
+    work()
+    assert client_job(job).attempt == 2
+    assert client.fine_tuning.jobs.resume(job.id).status in {"queued", "running"}
+
+
+def test_a_cancelled_job_is_cancelled_whatever_it_was_doing(
+    client: openai.OpenAI, world: SimpleNamespace
+) -> None:
+    early = client.fine_tuning.jobs.create(model="chart-base", training_file=put(client))
+    assert client.fine_tuning.jobs.cancel(early.id).status == "cancelled"
+    running = begun(client)
+    runtime_of(world, running).sees(State.RUNNING)
+    work()
+    assert client.fine_tuning.jobs.cancel(running.id).status == "cancelled"
+    work(4)
+    assert client.fine_tuning.jobs.cancel(running.id).status == "cancelled"
+    paused = begun(client)
+    client.fine_tuning.jobs.pause(paused.id)
+    work(4)
+    assert client.fine_tuning.jobs.cancel(paused.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError):
+        client.fine_tuning.jobs.resume(paused.id)
+
+
+def test_a_bad_file_fails_the_job_with_its_line(client: openai.OpenAI) -> None:
+    bad = put(client, data=rows_of(12) + b'{"messages": []}\n')
+    few = put(client, 3)
+    jobs = [client.fine_tuning.jobs.create(model="chart-base", training_file=f) for f in (bad, few)]
+    work(4)
+    found = [client.fine_tuning.jobs.retrieve(job.id) for job in jobs]
+    assert [job.status for job in found] == ["failed", "failed"]
+    assert found[0].error is not None
+    assert found[1].error is not None
+    assert (found[0].error.code, found[0].error.param) == ("invalid_training_file", "training_file")
+    assert "line 13" in found[0].error.message
+    assert found[1].error.param == "training_file"
+    assert "at least" in found[1].error.message or "too few" in found[1].error.message
+    with pytest.raises(openai.BadRequestError):
+        client.fine_tuning.jobs.cancel(jobs[0].id)
+
+
+def test_a_file_in_use_is_not_deleted(client: openai.OpenAI, world: SimpleNamespace) -> None:
+    job = begun(client)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.files.delete(job.training_file)
+    assert caught.value.code == "file_in_use"
+    assert job.id in str(caught.value)
+    client.fine_tuning.jobs.cancel(job.id)
+    work(4)
+    assert client.files.delete(job.training_file).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(job.training_file)
+    assert client.fine_tuning.jobs.retrieve(job.id).training_file == job.training_file
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"model": "gpt-4o"}, "model"),
+        ({"training_file": "file-abc"}, "training_file"),
+        ({"validation_file": "file-" + "0" * 32}, "validation_file"),
+        ({"suffix": ""}, "suffix"),
+        ({"suffix": "x" * 65}, "suffix"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "1"}, "seed"),
+        ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"n_epochs": "few"}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"rank": 8}}, "hyperparameters.rank"),
+        ({"method": {"type": "dpo", "dpo": {}}}, "method.type"),
+        ({"method": {"type": "reinforcement"}}, "method.type"),
+        ({"integrations": [{"type": "wandb"}]}, "integrations"),
+        ({"metadata": {"k": 1}}, "metadata[...]"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
+        ({"metadata": {"k": "v" * 513}}, "metadata[...]"),
+        ({"metadata": ["k"]}, "metadata"),
+    ],
+)
+def test_wrong_requests_name_their_field(
+    client: openai.OpenAI, given: dict[str, Any], param: str
+) -> None:
+    file = put(client)
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.fine_tuning.jobs.create(**{"model": "chart-base", "training_file": file} | given)
+    assert caught.value.status_code in {400, 404}
+    assert caught.value.param == param
