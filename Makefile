@@ -40,8 +40,9 @@ lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 base:  ## make the demonstration's base model again from its recipe
 	$(BIN)/python -m slipway_demo.make_base --output platform/slipway_demo/chart_base
 
-crds:  ## write the custom resource definitions anew from the contracts
-	PYTHONPATH=platform:operators $(BIN)/python -m slipway_operator crds helm/slipway-crds/files
+charts:  ## write what the charts take from the contracts and values: definitions, rights, schema, README
+	PYTHONPATH=platform:operators $(BIN)/python -m slipway_operator charts helm
+	$(BIN)/python helm/describe.py
 
 format:
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -70,4 +71,4 @@ VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip sync -q --require-hashes $(1); \
 VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 endef
 
-.PHONY: help demo start stop test setup setup-test lock base crds format
+.PHONY: help demo start stop test setup setup-test lock base charts format

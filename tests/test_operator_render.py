@@ -145,13 +145,6 @@ def test_our_schemas_refuse_what_a_workload_is_not() -> None:
     ]
 
 
-def test_the_charts_definitions_are_those_of_the_contracts() -> None:
-    folder = Path(__file__).parent.parent / "helm" / "slipway-crds" / "files"
-    for definition in crds.definitions():
-        path = folder / f"{definition['metadata']['name']}.yaml"
-        assert path.read_text() == crds.text(definition), "make crds writes them anew"
-
-
 def test_configuration_with_a_typo_is_refused_with_the_word_that_was_meant() -> None:
     good = {
         "image": "a@b",

@@ -277,6 +277,42 @@ def _columns(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
+#: By which the operator's copies agree who works; its content is kopf's own business.
+PEERING: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "kopfpeerings.kopf.dev"},
+    "spec": {
+        "group": "kopf.dev",
+        "scope": "Namespaced",
+        "names": {
+            "kind": "KopfPeering",
+            "listKind": "KopfPeeringList",
+            "plural": "kopfpeerings",
+            "singular": "kopfpeering",
+        },
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "status": {
+                                "type": "object",
+                                "x-kubernetes-preserve-unknown-fields": True,
+                            }
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
 class _Plain(yaml.SafeDumper):
     """Without anchors: every reader should see each part where it stands."""
 
