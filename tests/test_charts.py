@@ -110,7 +110,7 @@ def test_the_definitions_are_a_chart_that_keeps_them() -> None:
     done = helm("template", "slipway-crds", "slipway-crds")
     definitions = [item for item in yaml.safe_load_all(done.stdout) if item]
     assert {item["kind"] for item in definitions} == {"CustomResourceDefinition"}
-    assert len(definitions) == 3
+    assert len(definitions) == 4
     for item in definitions:
         assert item["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 

@@ -277,40 +277,35 @@ def _columns(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-#: By which the operator's copies agree who works; its content is kopf's own business.
-PEERING: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "kopfpeerings.kopf.dev"},
-    "spec": {
-        "group": "kopf.dev",
-        "scope": "Namespaced",
-        "names": {
-            "kind": "KopfPeering",
-            "listKind": "KopfPeeringList",
-            "plural": "kopfpeerings",
-            "singular": "kopfpeering",
+def peering(*, wide: bool) -> dict[str, Any]:
+    """What the operator's copies agree by who works; its content is kopf's own business."""
+    kind = "ClusterKopfPeering" if wide else "KopfPeering"
+    content = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.lower()}s.kopf.dev"},
+        "spec": {
+            "group": "kopf.dev",
+            "scope": "Cluster" if wide else "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": f"{kind.lower()}s",
+                "singular": kind.lower(),
+            },
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {
+                        "openAPIV3Schema": {"type": "object", "properties": {"status": content}}
+                    },
+                }
+            ],
         },
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            "status": {
-                                "type": "object",
-                                "x-kubernetes-preserve-unknown-fields": True,
-                            }
-                        },
-                    }
-                },
-            }
-        ],
-    },
-}
+    }
 
 
 class _Plain(yaml.SafeDumper):

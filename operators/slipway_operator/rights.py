@@ -29,7 +29,7 @@ RIGHTS: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["pods"], ["get", "list", "watch"]),
         ("", ["events"], ["create", "patch"]),
         # By this resource the operator's copies agree who works.
-        ("kopf.dev", ["kopfpeerings"], ["get", "list", "patch", "watch"]),
+        ("kopf.dev", ["clusterkopfpeerings", "kopfpeerings"], ["get", "list", "patch", "watch"]),
     ],
 }
 

@@ -138,6 +138,7 @@ class ApiServer:
 class _Handler(BaseHTTPRequestHandler):
     server_world: ApiServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         pass

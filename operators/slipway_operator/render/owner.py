@@ -8,6 +8,9 @@ from typing import Any
 
 #: Hash of the manifest as rendered: tells whether an object there is still what is asked for.
 RENDERED = "slipway.dev/rendered"
+#: Generation of the resource it was rendered from. Only a later one is a reason to apply again: a
+#: new version of the operator must not disturb what runs.
+GENERATION = "slipway.dev/generation"
 
 
 def owned(manifest: dict[str, Any], resource: dict[str, Any]) -> dict[str, Any]:
@@ -17,7 +20,10 @@ def owned(manifest: dict[str, Any], resource: dict[str, Any]) -> dict[str, Any]:
     metadata = manifest["metadata"] | {
         "namespace": owner["namespace"],
         "annotations": manifest["metadata"].get("annotations", {})
-        | {RENDERED: hashlib.sha256(text).hexdigest()[:16]},
+        | {
+            RENDERED: hashlib.sha256(text).hexdigest()[:16],
+            GENERATION: str(owner["generation"]),
+        },
         "ownerReferences": [
             {
                 "apiVersion": resource["apiVersion"],
