@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> int:
     run = commands.add_parser("run", help="look after runs and served models")
     run.add_argument("--config", type=Path, required=True, help="YAML, as the chart writes it")
     run.add_argument("--all-namespaces", action="store_true", help="needs rights on the cluster")
+    run.add_argument("--port", type=int, default=8080, help="of /healthz")
+    run.add_argument("--metrics-port", type=int, default=9090)
     run.add_argument("--standalone", action="store_true", help="without a second copy beside it")
     given = parser.parse_args(arguments)
     if given.command == "charts":
@@ -49,6 +51,8 @@ def main(arguments: list[str]) -> int:
     handlers.run(
         read,
         namespace=None if given.all_namespaces else os.environ.get("SLIPWAY_NAMESPACE", "default"),
+        port=given.port,
+        metrics_port=given.metrics_port,
         peering=None if given.standalone else os.environ.get("SLIPWAY_PEERING", "slipway"),
     )
     return 0

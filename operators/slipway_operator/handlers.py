@@ -17,7 +17,6 @@ from slipway_operator.queue import Key, Queue
 THREADS = 8
 #: Everything is looked at this often even if no event came: watches lose events.
 RESYNC_SECONDS = 60.0
-METRICS_PORT = 9090
 #: Of one workload several pods change at once; a moment later one look sees them all.
 SETTLE_SECONDS = 0.2
 
@@ -27,22 +26,20 @@ def run(
     *,
     namespace: str | None,
     peering: str | None,
-    cluster: Cluster | None = None,
-    metrics_port: int | None = METRICS_PORT,
-    **more: Any,
+    port: int,
+    metrics_port: int,
 ) -> None:
     """Look after one namespace (None: all) until told to stop.
 
     Copies that share a peering agree by priority who works; equal ones would all stand by.
     """
-    cluster = cluster or Cluster()
+    cluster = Cluster()
 
     def look(key: Key) -> float | None:
         return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
 
     queue = Queue(look, threads=THREADS, resync=RESYNC_SECONDS)
-    if metrics_port is not None:
-        start_http_server(metrics_port)
+    start_http_server(metrics_port)
     queue.start()
     try:
         kopf.run(
@@ -52,7 +49,7 @@ def run(
             peering_name=peering,
             standalone=peering is None,
             priority=random.randint(1, 2**31 - 1),
-            **more,
+            liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
         )
     finally:
         queue.stop()

@@ -63,6 +63,14 @@ class ApiServer:
                 line.put(None)
             self._watchers.clear()
 
+    def tell_watchers(self, event: Object) -> None:
+        """Say something to every watch, as a server does that has lost the thread."""
+        with self._lock:
+            for _, line in self._watchers:
+                line.put(event)
+                line.put(None)
+            self._watchers.clear()
+
     def get(self, plural: str, name: str) -> Object | None:
         with self._lock:
             return copy.deepcopy(self.objects.get((plural, name)))
@@ -156,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*fault)
             return
         parts = urlsplit(self.path)
+        if (known := _discovery(parts.path, world.kinds)) is not None:
+            self._answer(200, known)
+            return
         found = _PATH.match(parts.path)
         if not found or found["plural"] not in world.kinds:
             self._answer(404, "404 page not found", {"Content-Type": "text/plain"})
@@ -224,6 +235,43 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+#: Group, version, kind of what the server may be told to know.
+_GROUPS = {
+    "runs": ("slipway.dev", "v1", "Run"),
+    "servedmodels": ("slipway.dev", "v1", "ServedModel"),
+    "rayjobs": ("ray.io", "v1", "RayJob"),
+    "rayservices": ("ray.io", "v1", "RayService"),
+    "workloads": ("kueue.x-k8s.io", "v1beta1", "Workload"),
+    "kopfpeerings": ("kopf.dev", "v1", "KopfPeering"),
+    "pods": ("", "v1", "Pod"),
+}
+
+
+def _discovery(path: str, kinds: set[str]) -> Object | None:
+    """Which groups, versions and kinds there are."""
+    known = {plural: _GROUPS[plural] for plural in kinds if plural in _GROUPS}
+    groups = sorted({(group, version) for group, version, _ in known.values() if group})
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        found = []
+        for group, version in groups:
+            each = {"groupVersion": f"{group}/{version}", "version": version}
+            found.append({"name": group, "versions": [each], "preferredVersion": each})
+        return {"kind": "APIGroupList", "groups": found}
+    for group, version in [("", "v1"), *groups]:
+        if path == (f"/apis/{group}/{version}" if group else "/api/v1"):
+            verbs = ["create", "delete", "get", "list", "patch", "watch"]
+            resources = [
+                {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": True,
+                 "verbs": verbs}
+                for plural, (own, _, kind) in sorted(known.items()) if own == group
+            ]  # fmt: skip
+            return {"kind": "APIResourceList", "groupVersion": f"{group}/{version}".lstrip("/"),
+                    "resources": resources}  # fmt: skip
+    return None
 
 
 def status(code: int, reason: str, message: str = "") -> Object:
