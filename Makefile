@@ -33,10 +33,17 @@ lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make lock" requirements.in -o requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
-	  --custom-compile-command "make lock" -c requirements.lock requirements-dev.in -o requirements-dev.lock
+	  --custom-compile-command "make lock" -c requirements.lock requirements-operator.in -o requirements-operator.lock
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make lock" -c requirements.lock -c requirements-operator.lock \
+	  requirements-dev.in -o requirements-dev.lock
 
 base:  ## make the demonstration's base model again from its recipe
 	$(BIN)/python -m slipway_demo.make_base --output platform/slipway_demo/chart_base
+
+charts:  ## write what the charts take from the contracts and values: definitions, rights, schema, README
+	PYTHONPATH=platform:operators $(BIN)/python -m slipway_operator charts helm
+	$(BIN)/python helm/describe.py
 
 format:
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -65,4 +72,4 @@ VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip sync -q --require-hashes $(1); \
 VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 endef
 
-.PHONY: help demo start stop test setup setup-test lock base format
+.PHONY: help demo start stop test setup setup-test lock base charts format

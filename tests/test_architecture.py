@@ -13,13 +13,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = {"slipway", "slipway_contracts", "slipway_demo", "slipway_runtime"}
+ROOTS = (ROOT / "platform", ROOT / "operators")
 
 
 def test_imports_go_down() -> None:
     """The layers and doors drawn in pyproject.toml, by import-linter."""
     lint = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
     done = subprocess.run(
-        [*lint, "--no-cache"], cwd=ROOT, env={"PYTHONPATH": str(ROOT / "platform")},
+        [*lint, "--no-cache"], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}/platform:{ROOT}/operators"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -73,12 +74,13 @@ def test_our_packages_are_these_four_and_shadow_nobody() -> None:
 def test_every_file_opens_with_its_sentence() -> None:
     silent = [
         str(path.relative_to(ROOT))
-        for path in (ROOT / "platform").rglob("*.py")
+        for root in ROOTS
+        for path in root.rglob("*.py")
         if "migrations" not in path.parts and not path.read_text().lstrip().startswith('"""')
     ]
     assert not silent
 
 
 def test_nobody_has_a_drawer_for_everything() -> None:
-    names = {path.name for path in (ROOT / "platform").rglob("*.py")}
+    names = {path.name for root in ROOTS for path in root.rglob("*.py")}
     assert not names & {"utils.py", "helpers.py", "misc.py", "common.py"}

@@ -202,6 +202,8 @@ COMPUTE = {
     "kubernetes": "slipway.backends.compute.kubernetes.Kubernetes",
 }[os.environ.get("SLIPWAY_COMPUTE", "local")]
 NODE_SOCKET = RUN_DIR / "node.sock"
+#: Where workloads live on Kubernetes; empty: the namespace of the pod itself.
+KUBERNETES_NAMESPACE = os.environ.get("SLIPWAY_NAMESPACE", "")
 
 MLFLOW_URI = os.environ.get("SLIPWAY_MLFLOW_URI", f"sqlite:///{HOME / 'mlflow.sqlite3'}")
 TRACKING = "slipway.backends.tracking.mlflow.MLflow"

@@ -260,7 +260,7 @@ def _apt_install(package: str) -> None:
     """Install a Debian package, or say how to."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise CannotHave(f"These tests need {package}: sudo apt-get install {package}")
-    with _only_one("apt"):
+    with only_one("apt"):
         # Without RUNLEVEL the package would start a server of its own on the standard port.
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         install = ["apt-get", "install", "-y", "--no-install-recommends", package]
@@ -274,7 +274,7 @@ def _apt_install(package: str) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(name: str) -> Iterator[None]:
+def only_one(name: str) -> Iterator[None]:
     """Two test runs at once must not install or build the same thing."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
@@ -286,13 +286,13 @@ def _built_minio() -> Path:
     """MinIO's server, built from its Go module at the version and hashes pinned there."""
     pins = (_MODULE / "go.mod").read_bytes() + (_MODULE / "go.sum").read_bytes()
     program = CACHE / f"minio-{hashlib.sha256(pins).hexdigest()[:16]}"
-    with _only_one("minio"):
+    with only_one("minio"):
         if program.exists():
             return program
         print("building MinIO's server once, about three minutes …", file=sys.stderr)
         new = program.with_suffix(".new")
         options = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly"}
-        command = [_go(), "build", "-ldflags", "-s -w", "-o", new, "github.com/minio/minio"]
+        command = [go(_MODULE), "build", "-ldflags", "-s -w", "-o", new, "github.com/minio/minio"]
         done = subprocess.run(
             [str(word) for word in command],
             cwd=_MODULE,
@@ -306,9 +306,9 @@ def _built_minio() -> Path:
     return program
 
 
-def _go() -> Path:
+def go(module: Path) -> Path:
     """A Go compiler that is new enough: the one of this machine, or the one from PyPI."""
-    wanted = re.search(r"^go (\d+)\.(\d+)", (_MODULE / "go.mod").read_text(), re.MULTILINE)
+    wanted = re.search(r"^go (\d+)\.(\d+)", (module / "go.mod").read_text(), re.MULTILINE)
     needed = tuple(map(int, wanted.groups())) if wanted else (1, 24)
     ours = CACHE / GO_PACKAGE.replace("==", "-")
     candidates = [shutil.which("go"), "/usr/local/go/bin/go", *ours.glob("**/bin/go")]

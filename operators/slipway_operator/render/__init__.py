@@ -1,0 +1,1 @@
+"""From our custom resources to KubeRay's manifests; pure functions, no client."""

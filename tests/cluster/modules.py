@@ -1,0 +1,67 @@
+"""Go modules of the Kubernetes world: fetched once, hashes pinned; programs built once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import servers
+import yaml
+
+HERE = Path(__file__).parent
+
+
+@cache
+def helm() -> Path:
+    """The real Helm, built from its module; a few minutes once, then from the cache."""
+    return _built("helm", "helm.sh/helm/v3/cmd/helm", minutes=2)
+
+
+@cache
+def module(name: str) -> Path:
+    """The folder of a module's sources, at the version and hash pinned in `crds/`."""
+    command = [servers.go(HERE / "crds"), "mod", "download", "-json", name]
+    done = subprocess.run(
+        [str(word) for word in command], cwd=HERE / "crds", capture_output=True, errors="replace",
+        env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"},
+    )  # fmt: skip
+    if done.returncode:
+        raise servers.CannotHave(f"fetching {name} failed:\n{done.stdout}{done.stderr}"[-3000:])
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+@cache
+def kuberay_schema(kind: str) -> dict[str, Any]:
+    """The schema in KubeRay's own definition of RayJob or RayService."""
+    folder = module("github.com/ray-project/kuberay/ray-operator") / "config/crd/bases"
+    text = (folder / f"ray.io_{kind.lower()}s.yaml").read_text()
+    definition = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    versions = definition["spec"]["versions"]
+    return next(v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == "v1")
+
+
+def _built(name: str, package: str, *, minutes: int) -> Path:
+    folder = HERE / name
+    pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    program = servers.CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
+    with servers.only_one(name):
+        if program.exists():
+            return program
+        print(f"building {name} once, about {minutes} minutes …", file=sys.stderr)
+        new = program.with_suffix(".new")
+        options = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly"}
+        command = [servers.go(folder), "build", "-ldflags", "-s -w", "-o", new, package]
+        done = subprocess.run(
+            [str(word) for word in command], cwd=folder, capture_output=True, errors="replace",
+            env=os.environ | options | {"GOTOOLCHAIN": "local"},
+        )  # fmt: skip
+        if done.returncode:
+            raise servers.CannotHave(f"building {name} failed:\n{done.stderr[-3000:]}")
+        new.replace(program)
+    return program
