@@ -113,6 +113,10 @@ ASGI_APPLICATION = "slipway.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 WHITENOISE_USE_FINDERS = True
 STATIC_URL = "/static/"
+#: The built console: index.html and assets/.
+CONSOLE_DIR = Path(
+    os.environ.get("SLIPWAY_CONSOLE_DIR", Path(__file__).parents[2] / "console" / "dist")
+)
 
 DATABASES = {
     "default": _database(
