@@ -1,4 +1,5 @@
 // Starts the console: theme, queries, session, routes.
+import "./shell/nonce";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

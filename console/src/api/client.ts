@@ -3,16 +3,22 @@ import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { client } from "./generated/client.gen";
 import { Refusal, refusalOf } from "./refusal";
 
-const PROJECT = "slipway.project";
+export const PROJECT = "slipway.project";
 
 export const chosenProject = () => localStorage.getItem(PROJECT);
 export const chooseProject = (id: string) => localStorage.setItem(PROJECT, id);
-export const forgetProject = () => localStorage.removeItem(PROJECT);
 
 function cookie(name: string): string {
   const found = document.cookie.split("; ").find((each) => each.startsWith(`${name}=`));
   return found === undefined ? "" : decodeURIComponent(found.slice(name.length + 1));
 }
+
+/** Whether this browser may be signed in: the CSRF cookie comes with a session and stays beside it. */
+export const maybeSignedIn = () => cookie("csrftoken") !== "";
+export const forgetSession = () => {
+  localStorage.removeItem(PROJECT);
+  document.cookie = "csrftoken=; Max-Age=0; Path=/; SameSite=Lax";
+};
 
 /** What every request of the signed-in person carries; for requests the generated client does not send. */
 export function ownHeaders(method: string): Record<string, string> {

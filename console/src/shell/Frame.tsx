@@ -1,6 +1,6 @@
 // The frame around every page: menu, project, person, and the place where pages appear.
-import { MenuOutlined, ReadOutlined, UserOutlined } from "@ant-design/icons";
-import { Button, Drawer, Dropdown, Grid, Layout, Menu, Select, Space } from "antd";
+import { DownOutlined, MenuOutlined, ReadOutlined, UserOutlined } from "@ant-design/icons";
+import { Button, Drawer, Dropdown, Grid, Layout, Menu, Space } from "antd";
 import { type ReactNode, useRef, useState } from "react";
 import { Link, Outlet, useLocation, useNavigation } from "react-router";
 import { menu, type MenuEntry } from "@/pages";
@@ -73,14 +73,21 @@ export function Frame() {
       <Layout>
         <Layout.Header className="head">
           {!wide && <Button type="text" icon={<MenuOutlined />} aria-label={t("menu")} onClick={() => setOpen(true)} />}
-          <Select
-            variant="borderless"
-            aria-label={t("project")}
-            value={session.project.id}
-            onChange={session.switchTo}
-            popupMatchSelectWidth={false}
-            options={session.projects.map((each) => ({ value: each.id, label: `${each.organisation} / ${each.name}` }))}
-          />
+          <Dropdown
+            trigger={["click"]}
+            menu={{
+              selectedKeys: [session.project.id],
+              items: session.projects.map((each) => ({
+                key: each.id,
+                label: `${each.organisation} / ${each.name}`,
+                onClick: () => session.switchTo(each.id),
+              })),
+            }}
+          >
+            <Button type="text" aria-label={`${t("project")}: ${session.project.name}`}>
+              {session.project.organisation} / {session.project.name} <DownOutlined />
+            </Button>
+          </Dropdown>
           <Space size={4} className="head-end">
             <Choices />
             <Button type="text" icon={<ReadOutlined />} href="/api/v1/docs" target="_blank" aria-label={t("docs")} title={t("docs")} />

@@ -2,10 +2,10 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { App as Antd, Modal, Spin } from "antd";
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
-import { chooseProject, forgetProject, listeners, queries } from "@/api/client";
+import { chooseProject, forgetSession, listeners, maybeSignedIn, PROJECT, queries } from "@/api/client";
 import { meRetrieveOptions, sessionCreateMutation, sessionDestroyMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { MeOut } from "@/api/generated/types.gen";
-import { Refusal, refusalOf } from "@/api/refusal";
+import { refusalOf } from "@/api/refusal";
 import { Refused, RefusedText, refusedTitle } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
 import { SignIn } from "./SignIn";
@@ -26,7 +26,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const tui = uiWords.use();
   const { notification } = Antd.useApp();
   const [ended, setEnded] = useState(false);
-  const me = useQuery({ ...meRetrieveOptions(), staleTime: 60_000, refetchOnWindowFocus: false });
+  const me = useQuery({ ...meRetrieveOptions(), staleTime: 60_000, refetchOnWindowFocus: false, enabled: maybeSignedIn() });
   const signIn = useMutation({
     ...sessionCreateMutation(),
     meta: { quiet: true },
@@ -38,7 +38,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const signOut = useMutation({
     ...sessionDestroyMutation(),
     onSuccess: () => {
-      forgetProject();
+      forgetSession();
       // Nothing that one person saw may be there for the next.
       queries.clear();
       location.assign("/");
@@ -64,10 +64,12 @@ export function SessionGate({ children }: { children: ReactNode }) {
     />
   );
   if (me.data === undefined) {
+    if (me.fetchStatus === "idle" && me.error === null) return form;
     if (me.error === null) return <Spin fullscreen />;
     const refusal = refusalOf(me.error);
     if (refusal.status === 401) return form;
-    if (refusal instanceof Refusal && refusal.status === 403) forgetProject();
+    // Removed from the project that was chosen here last: the next try asks for another one.
+    if (refusal.status === 403) localStorage.removeItem(PROJECT);
     return <Refused refusal={refusal} onRetry={() => void me.refetch()} />;
   }
   const session: Session = {

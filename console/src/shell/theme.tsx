@@ -11,10 +11,6 @@ const Current = createContext<Theme>({ dark: false, choose: () => undefined });
 
 export const useTheme = () => useContext(Current);
 
-// The control plane allows only styles that carry the nonce of the page they came with.
-const nonce = document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce;
-const csp = nonce === undefined ? undefined : { nonce };
-
 export function ThemeProvider({ children }: { children: ReactNode }) {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const [dark, setDark] = useState(() => {
@@ -42,7 +38,6 @@ export function ThemeProvider({ children }: { children: ReactNode }) {
   return (
     <Current value={current}>
       <ConfigProvider
-        csp={csp}
         locale={i18n.language === "zh" ? zhCN : enUS}
         button={{ autoInsertSpace: false }}
         theme={{
