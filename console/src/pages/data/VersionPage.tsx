@@ -32,14 +32,14 @@ const CHECKED = new Set(["valid", "invalid", "published"]);
 
 export default function VersionPage() {
   const t = words.use();
-  const { id: datasetId = "", version: versionId = "" } = useParams();
+  const versionId = useParams().version ?? "";
   const path = { version_id: versionId };
   const navigate = useNavigate();
   const found = useQuery({ ...datasetVersionsRetrieveOptions({ path }), refetchInterval: live });
-  const publish = useMutation(datasetVersionsPublishCreateMutation());
-  const remove = useMutation({ ...datasetVersionsDestroyMutation(), onSuccess: () => void navigate(`/data/${datasetId}`) });
-  if (found.error) return <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />;
   const version = found.data;
+  const publish = useMutation(datasetVersionsPublishCreateMutation());
+  const remove = useMutation({ ...datasetVersionsDestroyMutation(), onSuccess: () => void navigate(`/data/${version?.dataset_id ?? ""}`) });
+  if (found.error) return <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />;
   if (version === undefined) return null;
   const title = `${version.dataset}@${version.number}`;
   return (
@@ -48,7 +48,7 @@ export default function VersionPage() {
       lead={version.note}
       above={[
         { to: "/data", title: t("title") },
-        { to: `/data/${datasetId}`, title: version.dataset },
+        { to: `/data/${version.dataset_id}`, title: version.dataset },
       ]}
       actions={
         <>
