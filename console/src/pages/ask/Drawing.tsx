@@ -1,7 +1,7 @@
 // A chart spec drawn from the table; a table where it asks for one.
 import { Table as Rows, theme } from "antd";
 import { PieChart } from "echarts/charts";
-import { use } from "echarts/core";
+import { use as register } from "echarts/core";
 import { useMemo } from "react";
 import { language } from "@/i18n";
 import { Chart } from "@/ui/Chart";
@@ -9,7 +9,7 @@ import { count } from "@/ui/figures";
 import { type Drawn, optionOf, type Spec } from "./spec";
 import { words } from "./words";
 
-use([PieChart]);
+register([PieChart]);
 
 const monthNames = (speak: string) =>
   Array.from({ length: 12 }, (_, index) => new Intl.DateTimeFormat(speak, { month: "short" }).format(new Date(2020, index, 1)));

@@ -33,7 +33,7 @@ export function cells(text: string): string[][] {
   let cell = "";
   let quoted = false;
   for (let at = 0; at < plain.length; at += 1) {
-    const sign = plain[at];
+    const sign = plain.charAt(at);
     if (quoted) {
       if (sign !== '"') cell += sign;
       else if (plain[at + 1] === '"') {

@@ -12,7 +12,7 @@ import { words } from "./words";
 type Line = { name: string; of: (record: RecordOut) => number | null };
 
 const optionOf = (records: RecordOut[], lines: Line[], type: "line" | "bar") => ({
-  xAxis: { type: "category", data: records.map((each) => dateTime(each.at)), axisLabel: { hideOverlap: true } },
+  xAxis: { type: "category", data: records.map((each) => dateTime(each.at)) },
   yAxis: { type: "value" },
   series: lines.map(({ name, of }) => ({ type, name, data: records.map(of), ...(type === "line" ? { showSymbol: records.length < 60, symbolSize: 5 } : { stack: "all" }) })),
 });

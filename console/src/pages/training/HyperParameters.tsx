@@ -24,7 +24,7 @@ export function HyperParameters({ schema, given, resolved, why, onChange }: Prop
     onChange(value === undefined || value === null || value === "" ? rest : { ...rest, [key]: value });
   };
   return (
-    <div className="grid2">
+    <div className="hyper-grid">
       {schema.map((each) => {
         const id = `hyper-${each.key}`;
         const value = given[each.key];

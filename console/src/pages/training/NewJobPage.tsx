@@ -151,7 +151,7 @@ function NewJob({ first }: { first: Draft }) {
                       why={plan.data?.why ?? {}}
                       onChange={(hyperparameters) => set({ hyperparameters })}
                     />
-                    <div className="grid2">
+                    <div className="hyper-grid">
                       <Form.Item label={t("form.model")} htmlFor="job-model" extra={t("form.model.why")}>
                         <Input id="job-model" maxLength={63} value={draft.model ?? ""} onChange={(event) => set({ model: event.target.value })} />
                       </Form.Item>

@@ -9,7 +9,7 @@ export function plain(ask: JobIn): Record<string, unknown> {
   const all: [string, unknown][] = Object.entries(ask);
   const left = all.filter(([key, value]) => {
     if (value === undefined || value === null || value === "") return false;
-    if (key === "hyperparameters") return Object.keys(value as object).length > 0;
+    if (key === "hyperparameters") return Object.keys(value).length > 0;
     return true;
   });
   return Object.fromEntries(left);

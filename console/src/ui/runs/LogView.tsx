@@ -5,6 +5,7 @@ import { words } from "./words";
 
 type Line = { at?: string; level?: string; text: string };
 const MOST_SHOWN = 2_000;
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 export function LogView({ lines, live }: { lines: Line[]; live: boolean }) {
   const t = words.use();
@@ -37,7 +38,7 @@ export function LogView({ lines, live }: { lines: Line[]; live: boolean }) {
         {shown.length === 0 && <span className="quiet">{text === "" ? t("log.none") : t("log.nomatch", { text })}</span>}
         {shown.map((each, index) => (
           <div key={index} data-level={each.level}>
-            {each.at !== undefined && <time dateTime={each.at}>{each.at.slice(11, 19)} </time>}
+            {each.at !== undefined && <time dateTime={each.at}>{clock.format(new Date(each.at))} </time>}
             {each.text}
           </div>
         ))}
