@@ -34,6 +34,9 @@ console-client: .venv/.ready-to-test  ## take the API's document anew, after a c
 	@PYTHONPATH=platform:tests DJANGO_SETTINGS_MODULE=embedded_settings $(BIN)/python -W ignore -m django \
 	  spectacular --format openapi-json --file console/openapi.json
 
+pictures: .venv/.ready-to-test console/dist/.ready  ## take the pictures of docs anew, from a real platform
+	@SLIPWAY_PICTURES=docs/pictures $(BIN)/python -m pytest tests/walks/test_console.py
+
 console-check: console/node_modules/.ready
 	@console/with-node npm run --silent check
 	@touch console/dist/.ready
@@ -86,4 +89,4 @@ VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip sync -q --require-hashes $(1); \
 VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 endef
 
-.PHONY: help demo start stop test setup setup-test console console-client console-check lock base format
+.PHONY: help demo start stop test setup setup-test console console-client console-check pictures lock base format

@@ -84,7 +84,7 @@ export function Frame() {
               })),
             }}
           >
-            <Button type="text" aria-label={`${t("project")}: ${session.project.name}`}>
+            <Button type="text" title={t("project")}>
               {session.project.organisation} / {session.project.name} <DownOutlined />
             </Button>
           </Dropdown>

@@ -34,7 +34,7 @@ export function ListTable<Row extends object>(given: Props<Row>) {
         pagination={false}
         scroll={{ x: "max-content" }}
         size="middle"
-        locale={{ emptyText: rows === undefined ? " " : given.empty }}
+        locale={{ emptyText: <div className="empty">{rows === undefined ? " " : given.empty}</div> }}
       />
       {pager !== undefined && (!pager.isFirst || Boolean(nextCursor)) && (
         <div className="pager">

@@ -22,9 +22,9 @@ export function ImportModel({ open, onClose }: { open: boolean; onClose: () => v
   const [file, setFile] = useState<File | null>(null);
   const sending = useUpload(UPLOAD);
   const start = useMutation({
-    mutationFn: async ({ name, path, base = "" }: Given) => {
+    mutationFn: async ({ name, path, base }: Given) => {
       const source = from === "path" ? { path: path ?? "" } : { upload: file === null ? "" : await uploadModel(UPLOAD, file) };
-      const { data } = await modelsImportCreate({ body: { name, base, ...source }, throwOnError: true });
+      const { data } = await modelsImportCreate({ body: { name, ...(base ? { base } : {}), ...source }, throwOnError: true });
       return data;
     },
     onSuccess: (version) => {
