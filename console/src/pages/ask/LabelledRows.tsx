@@ -1,6 +1,6 @@
 // What was labelled on this page: looked at, downloaded, or added to a dataset.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Alert, AutoComplete, Button, List } from "antd";
+import { Alert, AutoComplete, Button } from "antd";
 import { useState } from "react";
 import { datasetsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { refusalOf } from "@/api/refusal";
@@ -36,18 +36,9 @@ export function LabelledRows({ rows, onRemove, onAppended }: Props) {
         <p className="quiet">{t("rows.none")}</p>
       ) : (
         <>
-          <List
-            size="small"
-            dataSource={rows.map((row, index) => ({ row, index }))}
-            renderItem={({ row, index }) => (
-              <List.Item
-                key={index}
-                actions={[
-                  <Button key="remove" size="small" onClick={() => onRemove(index)}>
-                    {t("rows.remove")}
-                  </Button>,
-                ]}
-              >
+          <ul className="ask-rows">
+            {rows.map((row, index) => (
+              <li key={index}>
                 <div>
                   {row.messages.map((each) => (
                     <div key={each.role} className={each.role === "user" ? "" : "mono"}>
@@ -55,9 +46,12 @@ export function LabelledRows({ rows, onRemove, onAppended }: Props) {
                     </div>
                   ))}
                 </div>
-              </List.Item>
-            )}
-          />
+                <Button size="small" onClick={() => onRemove(index)}>
+                  {t("rows.remove")}
+                </Button>
+              </li>
+            ))}
+          </ul>
           <p className="quiet">{t("rows.leave")}</p>
           <div className="ask-buttons">
             <Button onClick={download}>{t("rows.download")}</Button>

@@ -67,6 +67,9 @@ export function optionOf(drawn: Drawn, months: string[], colours: { asked: strin
     };
   }
   const line = drawn.chart === "line";
+  const label = { show: drawn.months.length <= 3, color: colours.text, position: "top", formatter: (point: { dataIndex: number; value: unknown }) => (asked(point.dataIndex) ? String(point.value) : "") };
+  // What was asked for lies over the year as a line of its own.
+  const over = { type: "line", name: drawn.metric, symbol: "circle", symbolSize: 9, color: colours.asked, lineStyle: { width: 3 }, label, tooltip: { show: false } };
   return {
     legend: { show: false },
     xAxis: { type: "category", data: months },
@@ -76,9 +79,9 @@ export function optionOf(drawn: Drawn, months: string[], colours: { asked: strin
         type: drawn.chart,
         name: drawn.metric,
         data: points,
-        ...(line && { symbol: "circle", symbolSize: 9, lineStyle: { color: colours.other, width: 2 } }),
-        label: { show: drawn.months.length <= 3, color: colours.text, position: "top", formatter: (point: { dataIndex: number; value: unknown }) => (asked(point.dataIndex) ? String(point.value) : "") },
+        ...(line ? { symbol: "circle", symbolSize: 9, lineStyle: { color: colours.other, width: 2 } } : { label }),
       },
+      ...(line ? [{ ...over, data: drawn.values.map((value, index) => (asked(index) ? value : null)) }] : []),
     ],
   };
 }

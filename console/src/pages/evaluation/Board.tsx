@@ -95,7 +95,7 @@ function Paired({ run }: { run: EvalOut }) {
           { title: t("paired.p"), align: "right", render: (_, row) => <span className="number">{probability(row.p_value)}</span> },
           { title: "n", align: "right", dataIndex: "n" },
           {
-            title: "",
+            title: t("paired.verdict"),
             render: (_, row) => {
               const said = verdict(row.difference, row.p_value);
               return <Tag color={colour[said]}>{t(`paired.${said}`)}</Tag>;

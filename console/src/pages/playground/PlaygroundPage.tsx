@@ -186,7 +186,10 @@ export default function PlaygroundPage() {
       </form>
       <Drawer open={showing} onClose={() => setShowing(false)} title={t("code")} size={620}>
         {setting.models.map((model) => (
-          <CodeTabs key={model} samples={chatCode(location.origin, model, messagesFor(model, setting.system, shown), setting.sampling)} />
+          <section key={model} className="play-code">
+            <h2>{model}</h2>
+            <CodeTabs samples={chatCode(location.origin, model, messagesFor(model, setting.system, shown), setting.sampling)} />
+          </section>
         ))}
       </Drawer>
     </Page>
