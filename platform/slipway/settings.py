@@ -122,6 +122,10 @@ ASGI_APPLICATION = "slipway.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 WHITENOISE_USE_FINDERS = True
 STATIC_URL = "/static/"
+#: The built console: index.html and assets/.
+CONSOLE_DIR = Path(
+    os.environ.get("SLIPWAY_CONSOLE_DIR", Path(__file__).parents[2] / "console" / "dist")
+)
 
 DATABASES = {
     "default": _database(
@@ -179,6 +183,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "slipway.core.schema.answers_are_whole",
+    ],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "DatasetVersionPhase": "slipway.datasets.models.Phase",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from slipway.backends.objects.folder_urls import urlpatterns as storage
@@ -24,11 +23,11 @@ DOMAINS = [
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(url="/api/v1/docs")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     *(path("api/v1/", include(f"slipway.{domain}.api")) for domain in DOMAINS),
     path("v1/", include("slipway.door.api")),
     path("storage/", include(storage)),
+    path("", include("slipway.console")),
 ]

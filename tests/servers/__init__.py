@@ -165,6 +165,18 @@ def minio() -> Server:
     return _started(command, folder, port, answers, fresh, environment=environment)
 
 
+@cache
+def chromium() -> Path:
+    """Debian's Chromium, with fonts that know Chinese."""
+    program = shutil.which("chromium")
+    if program is None:
+        _apt_install("chromium", "fonts-noto-cjk")
+        program = shutil.which("chromium")
+    if program is None:
+        raise CannotHave("chromium was installed but is not in PATH")
+    return Path(program)
+
+
 def _folder(name: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"slipway-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -256,14 +268,15 @@ def _postgres_programs() -> Path:
     raise CannotHave("postgresql was installed but has no initdb in /usr/lib/postgresql/*/bin")
 
 
-def _apt_install(package: str) -> None:
-    """Install a Debian package, or say how to."""
+def _apt_install(*packages: str) -> None:
+    """Install Debian packages, or say how to."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise CannotHave(f"These tests need {package}: sudo apt-get install {package}")
+        wanted = " ".join(packages)
+        raise CannotHave(f"These tests need {wanted}: sudo apt-get install {wanted}")
     with only_one("apt"):
         # Without RUNLEVEL the package would start a server of its own on the standard port.
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        install = ["apt-get", "install", "-y", "--no-install-recommends", package]
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (["apt-get", "update"], install):
             done = subprocess.run(
                 command, env=os.environ | quiet, capture_output=True, errors="replace"

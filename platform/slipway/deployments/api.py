@@ -160,7 +160,11 @@ class _View(GenericAPIView[Any]):
 class DeploymentsView(_View):
     """Deployments of this project; `?name=` finds one by name."""
 
-    @extend_schema(parameters=[OpenApiParameter("name", str)], operation_id="deployments_list")
+    @extend_schema(
+        parameters=[OpenApiParameter("name", str)],
+        operation_id="deployments_list",
+        responses=DeploymentOut(many=True),
+    )
     def get(self, request: Request) -> Response:
         rows = self.get_queryset()
         if name := request.query_params.get("name"):
@@ -249,7 +253,7 @@ class SwapView(_Verb):
 class RevisionsView(_View):
     serializer_class = RevisionOut
 
-    @extend_schema(operation_id="deployments_revisions_list")
+    @extend_schema(operation_id="deployments_revisions_list", responses=RevisionOut(many=True))
     def get(self, request: Request, deployment_id: UUID) -> Response:
         page = self.paginate_queryset(self.row(deployment_id).revisions.all())
         return self.get_paginated_response(RevisionOut(page, many=True).data)
@@ -260,7 +264,7 @@ class EventsView(_View):
 
     serializer_class = DeploymentEventOut
 
-    @extend_schema(operation_id="deployments_events_list")
+    @extend_schema(operation_id="deployments_events_list", responses=DeploymentEventOut(many=True))
     def get(self, request: Request, deployment_id: UUID) -> Response:
         subject = lifecycle.subject_of(self.row(deployment_id))
         page = self.paginate_queryset(Event.objects.filter(subject=subject))

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -44,11 +44,19 @@ class DatasetsView(GenericAPIView[Any]):
     def get_queryset(self) -> Any:
         return Dataset.objects.filter(project_id=self.request.user.project_id)
 
-    @extend_schema(responses=shapes.DatasetOut(many=True))
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("name", str, description="the whole name"),
+            OpenApiParameter("search", str, description="a part of the name, in any case"),
+        ],
+        responses=shapes.DatasetOut(many=True),
+    )
     def get(self, request: Request) -> Response:
         found = self.get_queryset()
         if name := request.query_params.get("name"):
             found = found.filter(name=name)
+        if part := request.query_params.get("search"):
+            found = found.filter(name__icontains=part)
         page = self.paginate_queryset(found)
         return self.get_paginated_response(shapes.DatasetOut(page, many=True).data)
 

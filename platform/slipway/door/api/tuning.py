@@ -148,7 +148,6 @@ class CheckpointsView(_JobView):
 class ModelView(DoorView):
     module = "models"
 
-
     def delete(self, request: Request, model: str) -> Response:
         models.delete(project_id=self.project_id, name=model, now=timezone.now(), by=self.made_by)
         return Response({"id": model, "object": "model", "deleted": True})

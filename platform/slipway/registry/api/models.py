@@ -56,13 +56,22 @@ class View(GenericAPIView[Any]):
 class ModelsView(View):
     serializer_class = shapes.ModelOut
 
-    @extend_schema(parameters=[OpenApiParameter("name", str)], operation_id="models_list")
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("name", str, description="the whole name"),
+            OpenApiParameter("search", str, description="a part of the name, in any case"),
+        ],
+        operation_id="models_list",
+        responses=shapes.ModelOut(many=True),
+    )
     def get(self, request: Request) -> Response:
         rows = Model.objects.filter(project_id=self.project_id).prefetch_related(
             "versions__aliases", "versions__model", "aliases__version"
         )
         if name := request.query_params.get("name"):
             rows = rows.filter(name=name)
+        if part := request.query_params.get("search"):
+            rows = rows.filter(name__icontains=part)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(shapes.ModelOut(page, many=True).data)
 
@@ -75,7 +84,7 @@ class ModelView(View):
 
 
 class ModelVersionsView(View):
-    @extend_schema(operation_id="models_versions_list")
+    @extend_schema(operation_id="models_versions_list", responses=shapes.ModelVersionOut(many=True))
     def get(self, request: Request, model_id: UUID) -> Response:
         page = self.paginate_queryset(self.versions().filter(model=self.model(model_id)))
         return self.get_paginated_response(shapes.ModelVersionOut(page, many=True).data)
@@ -128,6 +137,7 @@ class VersionsView(View):
     @extend_schema(
         parameters=[OpenApiParameter("reference", str), OpenApiParameter("phase", str)],
         operation_id="model_versions_list",
+        responses=shapes.ModelVersionOut(many=True),
     )
     def get(self, request: Request) -> Response:
         rows = self.versions()
@@ -170,7 +180,9 @@ class LineageView(View):
 class VersionEventsView(View):
     serializer_class = shapes.ModelEventOut
 
-    @extend_schema(operation_id="model_versions_events_list")
+    @extend_schema(
+        operation_id="model_versions_events_list", responses=shapes.ModelEventOut(many=True)
+    )
     def get(self, request: Request, version_id: UUID) -> Response:
         subject = lifecycle.subject_of(self.version(version_id))
         page = self.paginate_queryset(Event.objects.filter(subject=subject))

@@ -19,7 +19,9 @@ from slipway.registry.services import exports, uploads
 class ExportsView(View):
     serializer_class = shapes.ModelExportOut
 
-    @extend_schema(operation_id="model_versions_exports_list")
+    @extend_schema(
+        operation_id="model_versions_exports_list", responses=shapes.ModelExportOut(many=True)
+    )
     def get(self, request: Request, version_id: UUID) -> Response:
         page = self.paginate_queryset(self.version(version_id).exports.all())
         return self.get_paginated_response(shapes.ModelExportOut(page, many=True).data)

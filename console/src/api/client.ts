@@ -1,0 +1,68 @@
+// Sets the generated client up: same origin, session cookie, CSRF token, chosen project, one error.
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
+import { client } from "./generated/client.gen";
+import { Refusal, refusalOf } from "./refusal";
+
+export const PROJECT = "slipway.project";
+
+export const chosenProject = () => localStorage.getItem(PROJECT);
+export const chooseProject = (id: string) => localStorage.setItem(PROJECT, id);
+
+function cookie(name: string): string {
+  const found = document.cookie.split("; ").find((each) => each.startsWith(`${name}=`));
+  return found === undefined ? "" : decodeURIComponent(found.slice(name.length + 1));
+}
+
+/** Whether this browser may be signed in: the CSRF cookie comes with a session and stays beside it. */
+export const maybeSignedIn = () => cookie("csrftoken") !== "";
+export const forgetSession = () => {
+  localStorage.removeItem(PROJECT);
+  document.cookie = "csrftoken=; Max-Age=0; Path=/; SameSite=Lax";
+};
+
+/** What every request of the signed-in person carries; for requests the generated client does not send. */
+export function ownHeaders(method: string): Record<string, string> {
+  const project = chosenProject();
+  return {
+    ...(project === null ? {} : { "x-slipway-project": project }),
+    ...(method === "GET" ? {} : { "x-csrftoken": cookie("csrftoken") }),
+  };
+}
+
+client.setConfig({ baseUrl: "", credentials: "same-origin" });
+client.interceptors.request.use((request) => {
+  for (const [name, value] of Object.entries(ownHeaders(request.method))) request.headers.set(name, value);
+  return request;
+});
+client.interceptors.error.use((error, response) => refusalOf(error, response));
+
+/** Who is told of what happens outside any page; the shell puts itself here. */
+export const listeners: { sessionEnded: () => void; refused: (refusal: Refusal) => void } = {
+  sessionEnded: () => undefined,
+  refused: () => undefined,
+};
+
+const unauthorized = (error: unknown) => error instanceof Refusal && error.status === 401;
+
+export const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError: (error) => {
+      if (unauthorized(error)) listeners.sessionEnded();
+    },
+  }),
+  // A change tells of its own refusal, and what is on the screen is read anew after it.
+  mutationCache: new MutationCache({
+    onError: (error, _given, _result, mutation) => {
+      if (unauthorized(error) && mutation.meta?.quiet !== true) listeners.sessionEnded();
+      else if (mutation.meta?.quiet !== true) listeners.refused(refusalOf(error));
+    },
+    onSuccess: (): Promise<void> => queries.invalidateQueries(),
+  }),
+  defaultOptions: {
+    queries: {
+      staleTime: 2_000,
+      // What was refused stays refused; what did not answer is asked again.
+      retry: (times, error) => times < 2 && (!(error instanceof Refusal) || error.status === 0 || error.status >= 502),
+    },
+  },
+});

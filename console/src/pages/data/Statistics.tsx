@@ -1,0 +1,68 @@
+// What a version is like: lengths, messages, duplicates, groups.
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useMemo } from "react";
+import { useSearchParams } from "react-router";
+import { datasetVersionsStatisticsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
+import type { DatasetSummaryOut, DatasetVersionOut } from "@/api/generated/types.gen";
+import { refusalOf } from "@/api/refusal";
+import { Chart } from "@/ui/Chart";
+import { Facts } from "@/ui/Facts";
+import { bytes, count } from "@/ui/figures";
+import { Refused } from "@/ui/Refused";
+import { words as uiWords } from "@/ui/words";
+import { words } from "./words";
+
+const QUANTILES = ["min", "p5", "median", "p95", "max"] as const;
+
+export function Statistics({ version }: { version: DatasetVersionOut }) {
+  const t = words.use();
+  const tui = uiWords.use();
+  const [, setSearch] = useSearchParams();
+  const found = useQuery({ ...datasetVersionsStatisticsRetrieveOptions({ path: { version_id: version.id } }), staleTime: Infinity });
+  const pick = useCallback((group: string) => setSearch({ tab: "rows", group }), [setSearch]);
+  const groups = found.data?.groups;
+  const byGroup = useMemo(() => bars(Object.keys(groups ?? {}), Object.values(groups ?? {})), [groups]);
+  if (found.error) return <Refused refusal={refusalOf(found.error)} />;
+  if (found.data === undefined) return null;
+  const { characters, messages } = found.data;
+  return (
+    <div className="page-body">
+      <Facts
+        facts={[
+          [t("rows"), count(found.data.rows)],
+          [tui("size"), bytes(found.data.size_bytes)],
+          [t("stat.duplicates"), count(found.data.duplicate_rows)],
+        ]}
+      />
+      <div className="grid2">
+        <Spread summary={characters} what={t("stat.characters")} />
+        <Spread summary={messages} what={t("stat.messages")} />
+      </div>
+      {groups !== undefined && Object.keys(groups).length > 0 && (
+        <section className="card" aria-label={t("stat.groups")}>
+          <strong>{t("stat.groups")}</strong>
+          <Chart option={byGroup} label={`${t("stat.groups")}: ${JSON.stringify(groups)}`} onPick={pick} />
+        </section>
+      )}
+    </div>
+  );
+}
+
+const bars = (names: string[], values: number[]) => ({
+  xAxis: { type: "category", data: names },
+  yAxis: { type: "value" },
+  series: [{ type: "bar", data: values, barMaxWidth: 48, label: { show: true, position: "top" } }],
+});
+
+function Spread({ summary, what }: { summary: DatasetSummaryOut; what: string }) {
+  const t = words.use();
+  const option = useMemo(() => bars([...QUANTILES], QUANTILES.map((key) => summary[key])), [summary]);
+  const title = t("stat.percentiles", { what });
+  const said = QUANTILES.map((key) => `${key} ${summary[key]}`).join(", ");
+  return (
+    <section className="card" aria-label={title}>
+      <strong>{title}</strong> · {t("stat.mean")} {summary.mean.toFixed(1)}
+      <Chart option={option} label={`${title}: ${said}`} height={200} />
+    </section>
+  );
+}

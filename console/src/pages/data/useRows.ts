@@ -1,0 +1,49 @@
+// Rows of a version by their place in the list: all of them at random, those of a group one after another.
+import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { datasetVersionsRowsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { datasetVersionsRowsRetrieve } from "@/api/generated/sdk.gen";
+import type { DatasetRowOut } from "@/api/generated/types.gen";
+
+const PAGE = 100;
+
+/** Which pages of so many rows hold what is in sight. */
+export function pagesInSight([from, to]: [number, number], total: number): number[] {
+  const first = Math.floor(from / PAGE);
+  const last = Math.floor(Math.max(from, Math.min(to, total) - 1) / PAGE);
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+type Found = { at: (index: number) => DatasetRowOut | undefined; error: Error | null };
+
+export function useRows(versionId: string, group: string | undefined, seen: [number, number], total: number): Found {
+  const path = { version_id: versionId };
+  const pages = group === undefined ? pagesInSight(seen, total) : [];
+  const fetched = useQueries({
+    queries: pages.map((page) => ({
+      ...datasetVersionsRowsRetrieveOptions({ path, query: { cursor: String(page * PAGE), limit: PAGE } }),
+      staleTime: Infinity,
+    })),
+  });
+  const { data, error, hasNextPage, isFetching, fetchNextPage } = useInfiniteQuery({
+    queryKey: ["rows of a group", versionId, group],
+    queryFn: async ({ pageParam, signal }) => {
+      const answer = await datasetVersionsRowsRetrieve({ path, query: { cursor: pageParam, limit: PAGE, group }, signal, throwOnError: true });
+      return answer.data;
+    },
+    initialPageParam: "0",
+    getNextPageParam: (page) => page.next_cursor,
+    enabled: group !== undefined,
+    staleTime: Infinity,
+  });
+  const ofGroup = data?.pages.flatMap((page) => page.data) ?? [];
+  const wanting = group !== undefined && hasNextPage && !isFetching && ofGroup.length < Math.min(seen[1], total);
+  useEffect(() => {
+    if (wanting) void fetchNextPage();
+  }, [wanting, fetchNextPage]);
+  if (group !== undefined) return { at: (index) => ofGroup[index], error };
+  return {
+    at: (index) => fetched[Math.floor(index / PAGE) - (pages[0] ?? 0)]?.data?.data[index % PAGE],
+    error: fetched.find((each) => each.error !== null)?.error ?? null,
+  };
+}

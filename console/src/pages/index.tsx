@@ -1,0 +1,41 @@
+// Every page of the console and where it stands in the menu; a page that is not listed is not there.
+import { CodeSandboxOutlined, DatabaseOutlined, HomeOutlined, SettingOutlined } from "@ant-design/icons";
+import type { ComponentType, ReactNode } from "react";
+import type { words } from "@/shell/words";
+import { workMenu, workPages } from "./work";
+
+type Word = Parameters<ReturnType<typeof words.use>>[0];
+export type MenuEntry = { path: string; word: Word; icon?: ReactNode; below?: MenuEntry[] };
+export type PageEntry = { path: string; load: () => Promise<{ default: ComponentType }> };
+
+export const menu: MenuEntry[] = [
+  { path: "/", word: "section.home", icon: <HomeOutlined /> },
+  { path: "/models", word: "section.models", icon: <CodeSandboxOutlined /> },
+  { path: "/data", word: "section.data", icon: <DatabaseOutlined /> },
+  ...workMenu,
+  {
+    path: "/system",
+    word: "section.system",
+    icon: <SettingOutlined />,
+    below: [
+      { path: "/system/keys", word: "section.keys" },
+      { path: "/system/usage", word: "section.usage" },
+      { path: "/system/health", word: "section.health" },
+    ],
+  },
+];
+
+export const pages: PageEntry[] = [
+  { path: "/", load: () => import("./home/HomePage") },
+  { path: "/data", load: () => import("./data/DatasetsPage") },
+  { path: "/data/:id", load: () => import("./data/DatasetPage") },
+  { path: "/data/:id/versions/:version", load: () => import("./data/VersionPage") },
+  { path: "/models", load: () => import("./models/ModelsPage") },
+  { path: "/models/:id", load: () => import("./models/ModelPage") },
+  { path: "/models/:id/versions/:version", load: () => import("./models/VersionPage") },
+  ...workPages,
+  { path: "/system/keys", load: () => import("./system/KeysPage") },
+  { path: "/system/usage", load: () => import("./system/UsagePage") },
+  { path: "/system/health", load: () => import("./system/HealthPage") },
+];
+

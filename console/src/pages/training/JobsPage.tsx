@@ -1,0 +1,85 @@
+// The list of fine-tunes: what runs, what waits, what came of them.
+import { useQuery } from "@tanstack/react-query";
+import { Progress, Select } from "antd";
+import { Link } from "react-router";
+import { useFilter, usePager } from "@/api/cursor";
+import { jobsListOptions } from "@/api/generated/@tanstack/react-query.gen";
+import type { RunPhase } from "@/api/generated/types.gen";
+import { live } from "@/api/live";
+import { refusalOf } from "@/api/refusal";
+import { useSession } from "@/shell/session";
+import { When } from "@/ui/figures";
+import { ListTable } from "@/ui/ListTable";
+import { Page } from "@/ui/Page";
+import { Phase } from "@/ui/Phase";
+import { Blank } from "@/ui/runs/Blank";
+import { LinkButton } from "@/ui/runs/LinkButton";
+import "@/ui/runs/runs.css";
+import { words as uiWords } from "@/ui/words";
+import "./training.css";
+import { words } from "./words";
+
+const PHASES: RunPhase[] = ["queued", "running", "harvesting", "succeeded", "failed", "cancelled"];
+
+export default function JobsPage() {
+  const t = words.use();
+  const tui = uiWords.use();
+  const { role } = useSession();
+  const pager = usePager();
+  const [phase, setPhase] = useFilter("phase");
+  const asked = PHASES.find((each) => each === phase);
+  const found = useQuery({
+    ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, phase: asked } }),
+    refetchInterval: live,
+  });
+  const fresh = role === "reader" ? undefined : (
+    <LinkButton type="primary" to="/training/new">
+      {t("new")}
+    </LinkButton>
+  );
+  return (
+    <Page title={t("title")} lead={t("lead")} actions={fresh}>
+      <ListTable
+        label={t("title")}
+        rows={found.data?.data}
+        rowKey={(row) => row.id}
+        refusal={found.error && refusalOf(found.error)}
+        onRetry={() => void found.refetch()}
+        pager={pager}
+        nextCursor={found.data?.next_cursor}
+        empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
+        filters={
+          <Select
+            allowClear
+            className="filter-wide"
+            placeholder={t("filter.phase")}
+            aria-label={t("filter.phase")}
+            value={asked ?? null}
+            onChange={(value: string | undefined) => setPhase(value)}
+            options={PHASES.map((each) => ({ value: each, label: tui(`phase.${each}` as "phase.queued") }))}
+          />
+        }
+        columns={[
+          { title: tui("name"), render: (_, row) => <Link to={`/training/${row.id}`}>{row.name}</Link> },
+          { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },
+          {
+            title: t("progress"),
+            render: (_, row) => (
+              <Progress
+                percent={Math.round(row.progress.percent)}
+                size="small"
+                aria-label={`${t("progress")}: ${row.name}`}
+                className="list-progress"
+                status={row.phase === "failed" ? "exception" : row.phase === "running" ? "active" : "normal"}
+              />
+            ),
+          },
+          { title: t("base"), render: (_, row) => row.base.name },
+          { title: t("data"), render: (_, row) => row.dataset.name },
+          { title: t("result"), dataIndex: "model" },
+          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+        ]}
+      />
+    </Page>
+  );
+}

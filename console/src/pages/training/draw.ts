@@ -1,0 +1,44 @@
+// Curves as an ECharts option: one family of curves a chart, a line a run, held-out rows dashed.
+import type { EChartsCoreOption } from "echarts/core";
+import type { Curves } from "@/api/curves";
+
+export type Drawn = { name: string; curves: Curves };
+
+/** Names of curves without the prefix that tells held-out rows from training rows, each once, loss first. */
+export function families(runs: Drawn[]): string[] {
+  const names = new Set(runs.flatMap((run) => Object.keys(run.curves).map((name) => name.replace(/^held_out_/, ""))));
+  return [...names].sort((a, b) => Number(b === "loss") - Number(a === "loss") || a.localeCompare(b));
+}
+
+const COLOURS = ["#3b7cff", "#e8833a", "#2f9e6e", "#9a5bd0", "#c8485f", "#5f7d95"];
+
+export function optionOf(runs: Drawn[], family: string, log: boolean, say: { train: string; heldOut: string; step: string }): EChartsCoreOption {
+  const series = runs.flatMap((run, index) =>
+    [
+      { key: family, said: say.train, held: false },
+      { key: `held_out_${family}`, said: say.heldOut, held: true },
+    ].flatMap(({ key, said, held }) => {
+      const data = run.curves[key];
+      if (data === undefined) return [];
+      return {
+        type: "line",
+        name: runs.length > 1 ? `${run.name} · ${said}` : said,
+        data: log ? data.filter(([, value]) => value > 0) : data,
+        showSymbol: held && data.length < 100,
+        symbolSize: 6,
+        sampling: "lttb",
+        lineStyle: { width: held ? 2.5 : 1.5, type: held ? "dashed" : "solid" },
+        // Held-out curves of a single run get a colour of their own; of several, a run keeps one colour.
+        itemStyle: { color: COLOURS[(runs.length === 1 && held ? 1 : index) % COLOURS.length] },
+      };
+    }),
+  );
+  return {
+    xAxis: { type: "value", name: say.step, nameLocation: "middle", nameGap: 26, minInterval: 1, min: "dataMin", max: "dataMax" },
+    yAxis: { type: log ? "log" : "value", scale: true },
+    grid: { left: 8, right: 20, top: 40, bottom: 44, containLabel: true },
+    legend: { top: 0, type: "scroll" },
+    dataZoom: [{ type: "inside", filterMode: "none" }],
+    series,
+  };
+}

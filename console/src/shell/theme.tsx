@@ -1,0 +1,61 @@
+// Light and dark: the person's choice, or the system's until they choose.
+import { App as Antd, ConfigProvider, theme as antd } from "antd";
+import enUS from "antd/locale/en_US";
+import zhCN from "antd/locale/zh_CN";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+const CHOSEN = "slipway.theme";
+type Theme = { dark: boolean; choose: (dark: boolean) => void };
+const Current = createContext<Theme>({ dark: false, choose: () => undefined });
+
+export const useTheme = () => useContext(Current);
+
+export function ThemeProvider({ children }: { children: ReactNode }) {
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const [dark, setDark] = useState(() => {
+    const chosen = localStorage.getItem(CHOSEN);
+    return chosen === null ? system.matches : chosen === "dark";
+  });
+  const { i18n } = useTranslation();
+  useEffect(() => {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    document.documentElement.style.colorScheme = dark ? "dark" : "light";
+  }, [dark]);
+  useEffect(() => {
+    document.documentElement.lang = i18n.language;
+  }, [i18n.language]);
+  const current = useMemo(
+    () => ({
+      dark,
+      choose: (next: boolean) => {
+        localStorage.setItem(CHOSEN, next ? "dark" : "light");
+        setDark(next);
+      },
+    }),
+    [dark],
+  );
+  return (
+    <Current value={current}>
+      <ConfigProvider
+        locale={i18n.language === "zh" ? zhCN : enUS}
+        button={{ autoInsertSpace: false }}
+        theme={{
+          algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
+          token: {
+            colorPrimary: dark ? "#5b93ff" : "#1554d1",
+            colorInfo: dark ? "#5b93ff" : "#1554d1",
+            borderRadius: 6,
+            // Placeholder and secondary words keep the contrast that small text needs.
+            colorTextPlaceholder: dark ? "rgba(255,255,255,.5)" : "rgba(0,0,0,.56)",
+            colorTextTertiary: dark ? "rgba(255,255,255,.6)" : "rgba(0,0,0,.6)",
+            colorTextDescription: dark ? "rgba(255,255,255,.65)" : "rgba(0,0,0,.62)",
+          },
+          components: { Layout: { headerHeight: 52, headerPadding: "0 20px" }, Menu: { itemHeight: 38 } },
+        }}
+      >
+        <Antd notification={{ placement: "bottomRight" }}>{children}</Antd>
+      </ConfigProvider>
+    </Current>
+  );
+}

@@ -1,0 +1,51 @@
+// The table of a list page: filters above, rows, a word when there are none, pages below.
+import { Button, Table, type TableProps } from "antd";
+import type { ReactNode } from "react";
+import type { Refusal } from "@/api/refusal";
+import { Refused } from "./Refused";
+import { words } from "./words";
+
+type Props<Row> = {
+  rows: Row[] | undefined;
+  columns: NonNullable<TableProps<Row>["columns"]>;
+  rowKey: (row: Row) => string;
+  refusal?: Refusal | null;
+  onRetry?: () => void;
+  filters?: ReactNode;
+  /** What to say, and what to do, when there is nothing yet. */
+  empty: ReactNode;
+  pager?: { next: (cursor: string) => void; previous: () => void; isFirst: boolean };
+  nextCursor?: string | null | undefined;
+  label: string;
+};
+
+export function ListTable<Row extends object>(given: Props<Row>) {
+  const t = words.use();
+  const { rows, refusal, pager, nextCursor } = given;
+  return (
+    <section aria-label={given.label}>
+      {refusal !== null && refusal !== undefined && <Refused refusal={refusal} {...(given.onRetry && { onRetry: given.onRetry })} />}
+      {given.filters !== undefined && <div className="filters">{given.filters}</div>}
+      <Table<Row>
+        columns={given.columns}
+        dataSource={rows ?? []}
+        rowKey={given.rowKey}
+        loading={rows === undefined && !refusal}
+        pagination={false}
+        scroll={{ x: "max-content" }}
+        size="middle"
+        locale={{ emptyText: <div className="empty">{rows === undefined ? " " : given.empty}</div> }}
+      />
+      {pager !== undefined && (!pager.isFirst || Boolean(nextCursor)) && (
+        <div className="pager">
+          <Button disabled={pager.isFirst} onClick={pager.previous}>
+            {t("page.previous")}
+          </Button>
+          <Button disabled={!nextCursor} onClick={() => nextCursor && pager.next(nextCursor)}>
+            {t("page.next")}
+          </Button>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,27 @@
+// How far an upload is, with a way to stop it; or why it broke off.
+import { Button, Progress, Space } from "antd";
+import type { Refusal } from "@/api/refusal";
+import { bytes } from "./figures";
+import { Refused } from "./Refused";
+import { words } from "./words";
+
+type Props = { name: string; sent: number; total: number; refusal: Refusal | null; onCancel: () => void };
+
+export function Sending({ name, sent, total, refusal, onCancel }: Props) {
+  const t = words.use();
+  if (refusal !== null) return <Refused refusal={refusal} />;
+  return (
+    <div className="card" role="status">
+      <Space wrap>
+        <span>{t("upload.sending", { name })}</span>
+        <span className="number">
+          {bytes(sent)} / {bytes(total)}
+        </span>
+        <Button size="small" onClick={onCancel}>
+          {t("upload.cancel")}
+        </Button>
+      </Space>
+      <Progress percent={Math.floor((100 * sent) / Math.max(1, total))} aria-label={t("upload.sending", { name })} />
+    </div>
+  );
+}

@@ -1,0 +1,77 @@
+"""A browser that looks at the console: what it complains of, where it asks, who can use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from servers import chromium
+
+ROOT = Path(__file__).parent.parent
+AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
+#: Pictures for the documentation are taken anew with `make pictures`.
+PICTURES = os.environ.get("SLIPWAY_PICTURES")
+
+
+@dataclass
+class Eyes:
+    """One tab, and everything about it that a user must never meet."""
+
+    page: Any
+    origin: str
+    folder: Path
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        def heard(message: Any) -> None:
+            if message.type in {"error", "warning"}:
+                self.complaints.append(f"{self.page.url}: console {message.type}: {message.text}")
+
+        def asked(request: Any) -> None:
+            if not request.url.startswith((self.origin + "/", "data:", "blob:" + self.origin)):
+                self.complaints.append(f"{self.page.url}: asked {request.url}")
+
+        self.page.on("console", heard)
+        self.page.on("request", asked)
+        self.page.on("pageerror", lambda e: self.complaints.append(f"{self.page.url}: {e}"))
+
+    def look(self, name: str) -> None:
+        """Take a picture, and note what axe-core finds serious."""
+        self.page.wait_for_load_state("networkidle")
+        # What fades in is half transparent for a moment, which is no contrast to judge.
+        self.page.wait_for_timeout(400)
+        self.page.screenshot(path=self.folder / f"{name}.png")
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        for each in found["violations"]:
+            if each["impact"] in {"serious", "critical"}:
+                where = [node["html"][:200] for node in each["nodes"]]
+                self.complaints.append(f"{name}: {each['id']}: {where}")
+
+
+@contextmanager
+def opened(url: str, tmp: Path, *, language: str, **options: Any) -> Iterator[Eyes]:
+    """A browser at the console of `url`; fails in the end if there was anything to complain of."""
+    from playwright.sync_api import sync_playwright
+
+    folder = ROOT / PICTURES if PICTURES else tmp
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--force-prefers-reduced-motion"]
+        )
+        context = browser.new_context(
+            locale=language, viewport={"width": 1280, "height": 860}, **options
+        )
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        eyes = Eyes(page=page, origin=url, folder=folder)
+        eyes.watch()
+        page.goto(url)
+        yield eyes
+        browser.close()
+    assert not eyes.complaints, "\n".join(eyes.complaints)

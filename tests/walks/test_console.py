@@ -1,0 +1,221 @@
+"""The console as people use it: by mouse in Chinese, by keyboard alone in English."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import browser
+import live
+import pytest
+
+from slipway.cli.env import read_env
+
+BASE = live.ROOT / "platform/slipway_demo/chart_base"
+
+
+def rows(faults: bool) -> str:
+    """100 labelled rows; with `faults` four of them are broken, on lines 5, 10, 20 and 30."""
+    given = [
+        {
+            "messages": [
+                {"role": "user", "content": f"<b>{number}</b>月的销售额,用折线图表示。"},
+                {"role": "assistant", "content": '{"chart":"line"}'},
+            ],
+            "group": ["known", "line", "refuse"][number % 3],
+        }
+        for number in range(100)
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in given]
+    if faults:
+        lines[4] = lines[4][:-3]
+        lines[9] = '{"messages": [{"role": "user", "content": "?"}]}'
+        lines[19] = lines[19].replace('"assistant"', '"robot"')
+        lines[29] = lines[29].replace('{\\"chart\\":\\"line\\"}', "")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def admin(platform: live.Live) -> tuple[str, str]:
+    known = read_env(platform.home / "demo.env")
+    return known["SLIPWAY_ADMIN_USER"], known["SLIPWAY_ADMIN_PASSWORD"]
+
+
+def test_by_mouse_in_chinese(platform: live.Live, admin: tuple[str, str], tmp_path: Path) -> None:
+    faulty = tmp_path / "sales.jsonl"
+    faulty.write_text(rows(faults=True))
+    with browser.opened(platform.url, tmp_path, language="zh-CN") as eyes:
+        page = eyes.page
+        eyes.look("signin")
+        page.get_by_label("用户名").fill(admin[0])
+        page.get_by_label("密码").fill(admin[1])
+        page.get_by_role("button", name="登录").click()
+        page.get_by_role("heading", name="首页").wait_for()
+        eyes.look("home")
+
+        page.get_by_role("link", name="数据管理").click()
+        page.get_by_role("button", name="新建数据集").click()
+        page.set_input_files("input[type=file]", faulty)
+        assert page.get_by_label("数据集名称").input_value() == "sales"
+        page.get_by_label("数据集名称").fill("console-mouse")
+        eyes.look("data-new")
+        page.get_by_role("button", name="创建并上传").click()
+        page.get_by_role("button", name="采用修正后的文件作为新版本").wait_for()
+        for line in ("5", "10", "20", "30"):
+            assert page.get_by_role("cell", name=line, exact=True).count() == 1
+        eyes.look("data-faults")
+        page.get_by_role("button", name="采用修正后的文件作为新版本").click()
+        page.get_by_role("button", name="发布").click()
+        page.get_by_text("已发布", exact=True).wait_for()
+        page.get_by_role("list", name="数据行").get_by_role("button").first.click()
+        # Markup in a row is text, never markup.
+        page.locator(".ant-drawer").get_by_text("<b>0</b>月的销售额").first.wait_for()
+        page.keyboard.press("Escape")
+        eyes.look("data-rows")
+        page.get_by_role("tab", name="统计").click()
+        page.locator("canvas").first.wait_for()
+        eyes.look("data-statistics")
+        page.get_by_role("tab", name="导出与切分").click()
+        page.get_by_role("button", name="导出", exact=True).click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="下载").click()
+        kept = Path(download.value.path()).read_text().splitlines()
+        assert len(kept) == 96
+        eyes.look("data-export")
+
+        page.get_by_role("link", name="我的模型").click()
+        page.get_by_role("button", name="导入模型").click()
+        page.get_by_text("服务器上的目录").click()
+        page.get_by_label("服务器上的目录").last.fill(str(BASE))
+        page.get_by_label("模型名称").fill("console-base")
+        page.get_by_role("button", name="导入", exact=True).click()
+        page.get_by_text("就绪", exact=True).wait_for()
+        eyes.look("model-version")
+        page.get_by_role("tab", name=re.compile("文件")).click()
+        page.get_by_text("model.safetensors").wait_for()
+        eyes.look("model-files")
+
+        page.get_by_role("link", name="API 密钥").click()
+        page.get_by_role("button", name="新建密钥").click()
+        page.get_by_label("用途").fill("notebook")
+        page.get_by_role("button", name="新建密钥").last.click()
+        secret = page.get_by_text(re.compile("^sk-slip-[^…]{40}")).inner_text().strip()
+        assert platform.call("GET", "me", headers=_bearer(secret)).status_code == 200
+        page.get_by_role("button", name="我已保存").click()
+        page.get_by_role("cell", name="notebook").wait_for()
+        assert secret not in page.content(), "a key's value is shown once"
+        eyes.look("system-keys")
+        row = page.get_by_role("row", name=re.compile("notebook"))
+        row.get_by_role("button", name="吊销").click()
+        page.get_by_label("请输入 notebook 以确认").fill("notebook")
+        page.get_by_role("dialog").get_by_role("button", name="吊销").click()
+        row.get_by_text("已吊销").wait_for()
+        assert platform.call("GET", "me", headers=_bearer(secret)).status_code == 401
+
+        page.get_by_role("link", name="用量", exact=True).click()
+        page.get_by_role("heading", name="用量").wait_for()
+        eyes.look("system-usage")
+        page.get_by_role("link", name="运行状况").click()
+        page.get_by_text("数据库").wait_for()
+        eyes.look("system-health")
+        page.get_by_role("button", name="深色").click()
+        page.get_by_role("link", name="首页").click()
+        page.get_by_role("heading", name="首页").wait_for()
+        eyes.look("home-dark")
+
+
+def _bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+def _tab_to(page: Any, role: str, name: str, most: int = 60) -> None:
+    """Press Tab until this has the focus; fails if the keyboard cannot reach it."""
+    wanted = page.get_by_role(role, name=name).last
+    for _ in range(most):
+        if wanted.evaluate("each => each === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach the {role} {name!r} in {most} steps")
+
+
+def test_by_keyboard_in_english(
+    platform: live.Live, admin: tuple[str, str], tmp_path: Path
+) -> None:
+    good = tmp_path / "rows.jsonl"
+    good.write_text(rows(faults=False))
+    with browser.opened(platform.url, tmp_path, language="en-US") as eyes:
+        page, keys = eyes.page, eyes.page.keyboard
+        page.get_by_label("User name").wait_for()
+        keys.type(admin[0])
+        keys.press("Tab")
+        keys.type("wrong")
+        # A refusal of the sign-in is an answer with status 401, which the browser logs.
+        keys.press("Enter")
+        page.get_by_text("User name or password is wrong.").wait_for()
+        assert eyes.complaints
+        assert all("401" in each for each in eyes.complaints)
+        eyes.complaints.clear()
+        page.get_by_label("Password").focus()
+        keys.press("Control+A")
+        keys.type(admin[1])
+        keys.press("Enter")
+        page.get_by_role("heading", name="Home").wait_for()
+        _tab_to(page, "link", "Data")
+        keys.press("Enter")
+        page.get_by_role("heading", name="Data").wait_for()
+        _tab_to(page, "button", "New dataset")
+        keys.press("Enter")
+        page.get_by_role("dialog").wait_for()
+        _tab_to(page, "button", "Drop a file here")
+        with page.expect_file_chooser() as chooser:
+            keys.press("Enter")
+        chooser.value.set_files(good)
+        _tab_to(page, "textbox", "Name of the dataset")
+        keys.press("Control+A")
+        keys.type("console-keyboard")
+        keys.press("Enter")
+        page.get_by_role("button", name="Publish").wait_for()
+        _tab_to(page, "button", "Publish")
+        keys.press("Enter")
+        page.get_by_text("Published", exact=True).first.wait_for()
+        _tab_to(page, "tab", "Rows")
+        keys.press("ArrowRight")
+        keys.press("ArrowRight")
+        keys.press("Enter")
+        page.locator("canvas").first.wait_for()
+
+        # The session ends in the middle: signing in again happens over the page.
+        page.context.clear_cookies(name="sessionid")
+        page.get_by_role("tab", name="Export and split").click()
+        page.get_by_role("button", name="Export", exact=True).click()
+        page.get_by_text("Nothing you typed is lost").wait_for()
+        page.get_by_label("Password").fill(admin[1])
+        page.get_by_label("User name").fill(admin[0])
+        keys.press("Enter")
+        page.get_by_text("Nothing you typed is lost").wait_for(state="hidden")
+        assert page.url.endswith("tab=export")
+        eyes.complaints[:] = [each for each in eyes.complaints if "401" not in each]
+
+        _tab_to(page, "button", admin[0])
+        keys.press("Enter")
+        page.get_by_role("menuitem", name="Sign out").wait_for()
+        keys.press("ArrowDown")
+        keys.press("Enter")
+        page.get_by_label("Password").wait_for()
+
+
+def test_first_load_is_small(tmp_path: Path) -> None:
+    """What sign-in and home need is at most 350 KB of JavaScript, gzipped."""
+    dist = live.ROOT / "console/dist"
+    manifest = json.loads((dist / ".vite/manifest.json").read_text())
+    wanted, seen = ["index.html", "src/pages/home/HomePage.tsx"], set()
+    while wanted:
+        name = wanted.pop()
+        if name not in seen:
+            seen.add(name)
+            wanted += manifest[name].get("imports", [])
+    size = sum((dist / f"{manifest[name]['file']}.gz").stat().st_size for name in seen)
+    print(f"first load: {size / 1000:.0f} KB")
+    assert size <= 350_000
