@@ -54,7 +54,8 @@ async def door(scope: dict[str, Any], receive: Any, send: Any) -> None:
     length = int(told) if told.isdigit() and len(told) < 16 else 0
     most = bodies.most_bytes(scope["method"], scope["path"])
     if length or b"transfer-encoding" in headers:
-        key = await gateway._authorize(headers.get(b"authorization"))
+        address = (scope.get("client") or ("",))[0]
+        key = await gateway._authorize(headers.get(b"authorization"), address)
         if isinstance(key, Refusal):
             await _refuse_door(send, key)
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from slipway.core.errors import Detail, Forbidden, Invalid, NotFound
+from slipway.core.errors import Detail, Invalid, NotFound
 from slipway.limits.models import RateLimit
 from slipway.tenancy import services as tenancy
 
@@ -76,5 +76,4 @@ def lift_limit(*, maker: tenancy.Principal, limit_id: UUID) -> None:
 
 def _only_owners(maker: tenancy.Principal) -> None:
     # Or a key could lift its own.
-    if not maker.may("owner"):
-        raise Forbidden(f"Your role here is {maker.role}; limits are set by owners.")
+    maker.check_reach("access", tenancy.Level.FULL)

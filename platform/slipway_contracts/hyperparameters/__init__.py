@@ -10,6 +10,7 @@ from slipway_contracts.hyperparameters.resolving import resolve
 from slipway_contracts.hyperparameters.schema import schema
 from slipway_contracts.hyperparameters.words import (
     AUTO,
+    LEARNING_RATE_CEILING,
     METHODS,
     SCALES,
     Facts,
@@ -22,6 +23,7 @@ from slipway_contracts.hyperparameters.words import (
 
 __all__ = [
     "AUTO",
+    "LEARNING_RATE_CEILING",
     "METHODS",
     "SCALES",
     "Estimate",

@@ -25,7 +25,8 @@ export function NewKey({ open, onClose }: { open: boolean; onClose: () => void }
   const submit = ({ name, role, days }: Given) =>
     make.mutate({ body: { name, role, expires_at: days === 0 ? null : new Date(Date.now() + days * DAY).toISOString() } });
   // A key can never do more than who makes it.
-  const roles = ROLES.slice(0, ROLES.indexOf(session.role) + 1);
+  const own = ROLES.findIndex((role) => role === session.role);
+  const roles = own < 0 ? ROLES : ROLES.slice(0, own + 1);
   if (make.data !== undefined) {
     return (
       <Modal open={open} title={t("key.made")} closable={false} footer={<Button type="primary" onClick={close}>{t("key.saved")}</Button>}>

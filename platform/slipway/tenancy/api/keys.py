@@ -91,6 +91,7 @@ class KeysView(GenericAPIView[Any]):
             "made_by"
         )
 
+    @extend_schema(responses=KeyOut(many=True))
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(KeyOut(page, many=True).data)
