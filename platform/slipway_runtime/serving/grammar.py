@@ -94,8 +94,10 @@ class Grammars:
             matcher = self._compiled.get(text)
         if matcher is None:
             matcher = llguidance.LLMatcher(self._tokenizer, text, log_level=0)
-            if matcher.is_error():
-                raise ValueError(matcher.get_error())
+            trial = matcher.deep_copy()
+            # One that nothing fits shows only now; a schema that is its own only part, for example.
+            if trial.is_error() or not any(trial.compute_bitmask()) or trial.is_error():
+                raise ValueError(trial.get_error().partition("\n")[0] or "nothing fits it")
         with self._lock:
             self._compiled[text] = matcher
             self._compiled.move_to_end(text)
