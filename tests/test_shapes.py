@@ -137,6 +137,17 @@ def test_a_schema_that_cannot_be_kept_is_refused_with_its_place(
     assert word in refused.value.message
 
 
+def test_a_schema_that_nothing_fits_is_the_callers_fault(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**asked(response_format=held_to({"$ref": "#"})))
+    assert refused.value.code == "unsupported_schema"
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(300):
+        deep = {"type": "array", "items": deep}
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**asked(response_format=held_to(deep)))
+
+
 # --- tools --------------------------------------------------------------------------------------
 
 

@@ -90,8 +90,9 @@ def grammar_cost(served: loading.Served) -> tuple[float, float, float, int]:
     answer = '{"region":"华北","period":"2019-Q1","metric":"利润","chart":"bar"}'
     tokens = served.tokenizer(answer, add_special_tokens=False)["input_ids"]
     rules = grammar.lark(f"start: {grammar.json_of(SCHEMA)}")
+    grammars = served.grammars
     began = time.perf_counter()
-    served.grammars.constraint(rules)
+    grammars.constraint(rules)
     compiled = time.perf_counter() - began
     masks, moves = [], []
     size = served.model.get_output_embeddings().weight.shape[0]

@@ -130,7 +130,7 @@ class _Compact(Layout):
         step = self.rows.step
         step.rows, step.positions, step.length = self._columns[:count], positions, length
         extra = {"position_ids": positions[:, None]} if self._takes_positions else {}
-        with self.adapters.applied(adapters):
+        with self.adapters.applied(adapters, decode=True):
             logits = self.model(
                 input_ids=torch.tensor(tokens)[:, None],
                 attention_mask=self._mask(positions, length),

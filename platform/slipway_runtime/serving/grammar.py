@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +64,7 @@ class Constraint:
 
 
 class Grammars:
-    """Compiles grammars for one tokenizer; used from any one thread at a time."""
+    """Compiles grammars for one tokenizer, from any thread; constraints are the engine's alone."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, *, vocabulary: int, end_tokens: frozenset[int]
@@ -82,19 +83,26 @@ class Grammars:
         self._size = min(vocabulary, size)
         # Filled and read within one step of the one thread that samples.
         self._words = np.zeros((size + 31) // 32, dtype=np.int32)
+        self._lock = threading.Lock()
         self._compiled: OrderedDict[str, Any] = OrderedDict()
+        #: Schemas that were checked and found good, as text.
+        self._sound: set[str] = set()
 
     def constraint(self, text: str) -> Constraint:
         """A fresh row's constraint for a grammar in Lark. Raises ValueError if it is none."""
-        matcher = self._compiled.get(text)
+        with self._lock:
+            matcher = self._compiled.get(text)
         if matcher is None:
             matcher = llguidance.LLMatcher(self._tokenizer, text, log_level=0)
-            if matcher.is_error():
-                raise ValueError(matcher.get_error())
-            if len(self._compiled) >= _KEPT:
+            trial = matcher.deep_copy()
+            # One that nothing fits shows only now; a schema that is its own only part, for example.
+            if trial.is_error() or not any(trial.compute_bitmask()) or trial.is_error():
+                raise ValueError(trial.get_error().partition("\n")[0] or "nothing fits it")
+        with self._lock:
+            self._compiled[text] = matcher
+            self._compiled.move_to_end(text)
+            if len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
-        self._compiled[text] = matcher
-        self._compiled.move_to_end(text)
         return Constraint(matcher.deep_copy(), self._words, self._size)
 
     def check(self, schema: dict[str, Any], path: str = "$") -> None:
@@ -102,8 +110,14 @@ class Grammars:
 
         `path` is where the schema itself stands.
         """
+        text = json.dumps(schema)
+        if text in self._sound:
+            return
         why = self._fault(schema)
         if not why:
+            if len(self._sound) >= _KEPT:
+                self._sound.clear()
+            self._sound.add(text)
             return
         # References point into the whole, so its definitions go along with each part.
         shared: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import pathlib
@@ -64,6 +65,12 @@ class Served:
         """How this model writes a call of a tool."""
         ends = [self.tokenizer.decode([token]) for token in self._ends]
         return tools.learn(self.tokenizer, ends)
+
+    def learn_shapes(self) -> None:
+        """Make `grammars` and `calls` now: for a large vocabulary the first takes a second."""
+        with contextlib.suppress(ValueError):
+            _ = self.grammars
+        _ = self.calls
 
     def attach(self, name: str, directory: pathlib.Path) -> None:
         """Attach an adapter; call in the engine's thread. Raises lora.AdapterError."""

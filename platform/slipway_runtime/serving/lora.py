@@ -3,7 +3,7 @@
 A layer that any adapter touches becomes a `LoraLinear` in place. What the next forward pass
 should add is a plan, made from the adapter name of each row and kept while the batch stays as
 it is: nothing (base only), one adapter for all rows (after a while by a merged copy of the
-weights, which costs no time at all), or a mixture (two batched products over groups of rows).
+weights, which costs no time at all), or a mixture (two batched products over all rows).
 """
 
 from __future__ import annotations
@@ -69,68 +69,109 @@ class _Single:
 
 
 class _Mixed:
-    """Rows use different adapters, or some of them none."""
+    """Rows use different adapters, or some of them none: one product after the other."""
 
     def __init__(self, rows: Sequence[str | None], adapters: dict[str, dict[str, Factors]]) -> None:
         names = sorted({name for name in rows if name is not None})
         self._factors = [adapters[name] for name in names]
-        members = [[i for i, row in enumerate(rows) if row == name] for name in names]
-        widest = max(map(len, members))
-        # Groups are padded to the widest with a row of their own; its extra products are dropped.
-        padded = [rows + rows[:1] * (widest - len(rows)) for rows in members]
-        self._shape = len(names), widest
-        self._gather = torch.tensor(padded).flatten()
-        self._rows = torch.tensor([row for rows in members for row in rows])
-        self._slots = torch.tensor(
-            [g * widest + k for g, rows in enumerate(members) for k in range(len(rows))]
-        )
-        self._members = [torch.tensor(rows) for rows in members]
-        self._grouped = len(names) * widest <= 3 * len(rows) + 16
-        self._stacks: dict[str, Factors | None] = {}
+        self._members = [
+            torch.tensor([i for i, row in enumerate(rows) if row == name]) for name in names
+        ]
 
     def linear(self, layer: LoraLinear, x: torch.Tensor) -> torch.Tensor:
         out = nn.functional.linear(x, layer.weight, layer.bias)
-        if x.shape[1] == 1 and self._grouped:
-            stack = self._stack(layer)
-            if stack is not None:
-                gathered = x[:, 0].index_select(0, self._gather).view(*self._shape, x.shape[-1])
-                delta = torch.bmm(torch.bmm(gathered, stack[0]), stack[1]).flatten(0, 1)
-                out[:, 0].index_add_(0, self._rows, delta.index_select(0, self._slots))
-            return out
         for rows, factors in zip(self._members, self._factors, strict=True):
             if layer.path in factors:
                 a, b = factors[layer.path]
                 out[rows] += x[rows] @ a @ b
         return out
 
-    def _stack(self, layer: LoraLinear) -> Factors | None:
-        """The factors of all groups, [groups, in, rank] and [groups, rank, out], zero-padded."""
-        if layer.path not in self._stacks:
-            found = [factors.get(layer.path) for factors in self._factors]
-            rank = max((pair[0].shape[1] for pair in found if pair), default=0)
-            if rank == 0:
-                self._stacks[layer.path] = None
-            else:
-                a = layer.weight.new_zeros(len(found), layer.in_features, rank)
-                b = layer.weight.new_zeros(len(found), rank, layer.out_features)
-                for group, pair in enumerate(found):
-                    if pair:
-                        a[group, :, : pair[0].shape[1]] = pair[0]
-                        b[group, : pair[1].shape[0]] = pair[1]
-                self._stacks[layer.path] = a, b
-        return self._stacks[layer.path]
+
+class _Slots:
+    """A decode step of different adapters: every row has its own copy of its factors.
+
+    Two batched products for each layer, whoever shares the batch; when a row comes or moves, only
+    its slot is copied anew.
+    """
+
+    def __init__(
+        self, layers: dict[str, LoraLinear], adapters: dict[str, dict[str, Factors]]
+    ) -> None:
+        self._adapters = adapters
+        self._layers = layers
+        self._ranks = {
+            path: max(factors[path][0].shape[1] for factors in adapters.values() if path in factors)
+            for path in layers
+            if any(path in factors for factors in adapters.values())
+        }
+        #: Bytes of one row's slot.
+        self.slot_bytes = sum(
+            rank
+            * (layers[path].in_features + layers[path].out_features)
+            * layers[path].weight.element_size()
+            for path, rank in self._ranks.items()
+        )
+        self._rows: list[str | None] = []
+        self._stacks: dict[str, Factors] = {}
+        #: The stacks as far as they are in use.
+        self._used: dict[str, Factors] = {}
+
+    def fit(self, rows: Sequence[str | None]) -> None:
+        """Make slot i hold the adapter of row i."""
+        if len(rows) > len(self._rows):
+            self._grow(max(len(rows), 2 * len(self._rows)))
+        changed = [i for i, name in enumerate(rows) if self._rows[i] != name]
+        for path, (a, b) in self._stacks.items() if changed else ():
+            for i in changed:
+                pair = self._adapters.get(rows[i] or "", {}).get(path)
+                rank = pair[0].shape[1] if pair else 0
+                if pair:
+                    a[i, :, :rank], b[i, :rank] = pair
+                b[i, rank:] = 0  # what A holds beyond the rank then counts for nothing
+        for i in changed:
+            self._rows[i] = rows[i]
+        self._used = {path: (a[: len(rows)], b[: len(rows)]) for path, (a, b) in
+                      self._stacks.items()}  # fmt: skip
+
+    def _grow(self, count: int) -> None:
+        self._rows = [None] * count
+        self._stacks = {
+            path: (
+                layer.weight.new_zeros(count, layer.in_features, rank),
+                layer.weight.new_zeros(count, rank, layer.out_features),
+            )
+            for path, rank in self._ranks.items()
+            for layer in [self._layers[path]]
+        }
+
+    def linear(self, layer: LoraLinear, x: torch.Tensor) -> torch.Tensor:
+        out = nn.functional.linear(x, layer.weight, layer.bias)
+        pair = self._used.get(layer.path)
+        if pair is not None:
+            # Some architectures give their layers [n, in] instead of [n, 1, in].
+            rows = len(pair[0])
+            deep = x.reshape(rows, 1, -1)
+            out.view(rows, 1, -1).baddbmm_(torch.bmm(deep, pair[0]), pair[1])
+        return out
 
 
 class Adapters:
     """The adapters attached to one model, by name; used from the engine's thread alone."""
 
-    def __init__(self, model: nn.Module, merged_limit_bytes: int = 256 << 20) -> None:
-        self.plan: _Single | _Mixed | None = None
+    def __init__(
+        self,
+        model: nn.Module,
+        merged_limit_bytes: int = 256 << 20,
+        slots_limit_bytes: int = 512 << 20,
+    ) -> None:
+        self.plan: _Single | _Mixed | _Slots | None = None
         self._model = model
         self._merged_limit_bytes = merged_limit_bytes
+        self._slots_limit_bytes = slots_limit_bytes
         self._layers: dict[str, LoraLinear] = {}
         self._factors: dict[str, dict[str, Factors]] = {}
         self._plans: dict[tuple[str | None, ...], _Single | _Mixed] = {}
+        self._slots: _Slots | None = None
 
     def names(self) -> list[str]:
         return sorted(self._factors)
@@ -144,30 +185,49 @@ class Adapters:
                 layer.adapters, layer.path = self, path
                 self._layers[path] = layer
         self._factors[name] = factors
-        self._plans.clear()
+        self._forget_plans()
 
     def detach(self, name: str) -> None:
         self._factors.pop(name, None)
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self._plans.clear()
+        self._slots = None
 
     @contextlib.contextmanager
-    def applied(self, rows: Sequence[str | None]) -> Iterator[None]:
-        """Within, forward passes add for each batch row the adapter of that name."""
+    def applied(self, rows: Sequence[str | None], *, decode: bool = False) -> Iterator[None]:
+        """Within, forward passes add for each batch row the adapter of that name.
+
+        `decode` says that every row has one token in the pass.
+        """
         if not self._factors or not any(rows):
             yield
             return
-        self.plan = self._plan(rows)
+        self.plan = (self._slots_for(rows) if decode else None) or self._plan(rows)
         try:
             yield
         finally:
             self.plan = None
+
+    def _slots_for(self, rows: Sequence[str | None]) -> _Slots | None:
+        """Slots for a mixture; None where one adapter is alone, or they would be too large."""
+        if len(set(rows)) == 1:
+            return None
+        slots = self._slots
+        if slots is None:
+            slots = self._slots = _Slots(self._layers, self._factors)
+        if 2 * len(rows) * slots.slot_bytes > self._slots_limit_bytes:
+            return None
+        slots.fit(rows)
+        return slots
 
     def _plan(self, rows: Sequence[str | None]) -> _Single | _Mixed:
         alone = rows[0] if len(set(rows)) == 1 else None
         key = (alone,) if alone else tuple(rows)
         plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) >= 4:  # a mixture's stacks are as large as its adapters
+            if len(self._plans) >= 4:
                 self._plans.clear()
             plan = _Single(self._factors[alone]) if alone else _Mixed(rows, self._factors)
             self._plans[key] = plan

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Bodies larger than this are tokenised in a thread, so that other answers flow on.
 _LARGE_BODY_BYTES = 32 << 10
+#: Likewise those with a schema: compiling a large one takes long.
+_COMPILED = (b'"json_schema"', b'"tools"')
 
 
 class App:
@@ -47,6 +49,7 @@ class App:
 
     async def warm_up(self) -> None:
         """Generate one real token; `ready` afterwards. Raises RequestFailed if that fails."""
+        await asyncio.to_thread(self.served.learn_shapes)
         prompt = [self.served.tokenizer.bos_token_id or 0]
         stream = self.served.engine.submit(
             scheduler.Request(prompt=prompt, max_tokens=1, ignore_eos=True)
@@ -93,8 +96,8 @@ class App:
                 body, chat=chat, served=self.served, names=self._names(), adapter=exchange.adapter
             )
 
-        large = len(body) > _LARGE_BODY_BYTES
-        call = await asyncio.to_thread(parse) if large else parse()
+        slow = len(body) > _LARGE_BODY_BYTES or any(word in body for word in _COMPILED)
+        call = await asyncio.to_thread(parse) if slow else parse()
         if exchange.adapter:
             # Last before the rows are made, so that it cannot be dropped in between.
             await self._shelf.want(exchange.adapter)

@@ -99,7 +99,10 @@ def parse(
         message = f"The model `{model}` does not exist here; this copy serves {known}."
         raise ApiError(404, message, param="model", code="model_not_found")
     _refuse_what_is_not_served(fields, chat=chat)
-    wanted = shape.read(fields, served) if chat else shape.Shape()
+    try:
+        wanted = shape.read(fields, served) if chat else shape.Shape()
+    except RecursionError:
+        raise ApiError(400, "The request nests objects too deep; flatten its schema.") from None
     prompts = (
         [conversation.prompt(fields, served, wanted.offered)] if chat else _prompts(fields, served)
     )
@@ -223,10 +226,18 @@ def _sampling(
     def draw(choice: int) -> sampling.Sampling:
         # Each of n choices has a sequence of its own; the first is what n=1 would have given.
         own_seed = None if seed is None else seed + choice
-        held = served.grammars.constraint(rules) if rules else None
+        held = _held(served, rules) if rules else None
         return sampling.Sampling(seed=own_seed, constraint=held, **common)
 
     return draw
+
+
+def _held(served: loading.Served, rules: str) -> sampling.Constraint:
+    try:
+        return served.grammars.constraint(rules)
+    except ValueError as error:
+        message = f"No answer can fit what response_format and tools ask for: {error}."
+        raise ApiError(400, message, param="response_format", code="unsupported_schema") from None
 
 
 def _bias(value: Any, served: loading.Served) -> dict[int, float]:
