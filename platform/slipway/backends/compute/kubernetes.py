@@ -107,6 +107,9 @@ class Kubernetes:
             return Readiness(ready=False, reason=str(error))
         return Readiness(ready=True)
 
+    def room(self) -> None:
+        """Nobody here knows what a cluster may grow to; its queue says what cannot be had."""
+
     def names(self) -> list[str]:
         return sorted(name for kind in resources.RESOURCES for name in self._names(kind))
 

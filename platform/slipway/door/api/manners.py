@@ -12,6 +12,7 @@ import msgspec
 from django.db import InterfaceError, OperationalError
 from rest_framework import exceptions, views
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -91,7 +92,7 @@ class DoorView(views.APIView):
 class UnknownView(DoorView):
     """Whatever the door has no route for."""
 
-    permission_classes: ClassVar[list[Any]] = []
+    permission_classes: ClassVar[list[Any]] = [AllowAny]
     authentication_classes: ClassVar[list[Any]] = []
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
