@@ -325,7 +325,7 @@ def test_a_killed_worker_loses_no_answer_and_pays_none_twice() -> None:
         client = door.client()
         batch = begin(client, lines(120))
         kills = 0
-        for wanted in (15, 60):
+        for wanted in (40,):
             worker = door.start("only")
             until(
                 "answers",
