@@ -39,6 +39,7 @@ def run(
         return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
 
     queue = Queue(look, threads=THREADS, resync=RESYNC_SECONDS)
+    kopf.configure(log_format=kopf.LogFormat.FULL)
     start_http_server(metrics_port)
     queue.start()
     try:
@@ -58,6 +59,10 @@ def run(
 def registry(queue: Queue) -> kopf.OperatorRegistry:
     """Handlers of all kinds that matter; each only says what to look at."""
     found = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=found)
+    def log_in(**asked: Any) -> Any:
+        return kopf.login_with_service_account(**asked) or kopf.login_with_kubeconfig(**asked)
 
     @kopf.on.startup(registry=found)
     def configure(settings: kopf.OperatorSettings, **_: Any) -> None:

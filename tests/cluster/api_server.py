@@ -167,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         if (known := _discovery(parts.path, world.kinds)) is not None:
             self._answer(200, known)
             return
+        if parts.path in _WIDE:
+            self._answer(403, status(403, "Forbidden", "a Role reaches no further than its namespace"))
+            return
         found = _PATH.match(parts.path)
         if not found or found["plural"] not in world.kinds:
             self._answer(404, "404 page not found", {"Content-Type": "text/plain"})
@@ -237,8 +240,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+_OF_THE_CLUSTER = {"namespaces", "customresourcedefinitions"}
+_WIDE = ("/api/v1/namespaces", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
 #: Group, version, kind of what the server may be told to know.
 _GROUPS = {
+    "namespaces": ("", "v1", "Namespace"),
+    "customresourcedefinitions": ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
     "runs": ("slipway.dev", "v1", "Run"),
     "servedmodels": ("slipway.dev", "v1", "ServedModel"),
     "rayjobs": ("ray.io", "v1", "RayJob"),
@@ -251,7 +258,7 @@ _GROUPS = {
 
 def _discovery(path: str, kinds: set[str]) -> Object | None:
     """Which groups, versions and kinds there are."""
-    known = {plural: _GROUPS[plural] for plural in kinds if plural in _GROUPS}
+    known = {plural: _GROUPS[plural] for plural in kinds | _OF_THE_CLUSTER}
     groups = sorted({(group, version) for group, version, _ in known.values() if group})
     if path == "/api":
         return {"kind": "APIVersions", "versions": ["v1"]}
@@ -265,7 +272,8 @@ def _discovery(path: str, kinds: set[str]) -> Object | None:
         if path == (f"/apis/{group}/{version}" if group else "/api/v1"):
             verbs = ["create", "delete", "get", "list", "patch", "watch"]
             resources = [
-                {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": True,
+                {"name": plural, "singularName": kind.lower(), "kind": kind,
+                 "namespaced": plural not in _OF_THE_CLUSTER,
                  "verbs": verbs}
                 for plural, (own, _, kind) in sorted(known.items()) if own == group
             ]  # fmt: skip
