@@ -44,7 +44,7 @@ def run(
     queue.start()
     try:
         kopf.run(
-            registry=registry(queue),
+            registry=registry(queue, wide=namespace is None),
             namespaces=[namespace] if namespace else [],
             clusterwide=namespace is None,
             peering_name=peering,
@@ -56,7 +56,7 @@ def run(
         queue.stop()
 
 
-def registry(queue: Queue) -> kopf.OperatorRegistry:
+def registry(queue: Queue, *, wide: bool) -> kopf.OperatorRegistry:
     """Handlers of all kinds that matter; each only says what to look at."""
     found = kopf.OperatorRegistry()
 
@@ -71,6 +71,9 @@ def registry(queue: Queue) -> kopf.OperatorRegistry:
         # A watch that an idle balancer has cut without a word is noticed by this.
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
+        # Namespaces and definitions are the cluster's; with a Role alone kopf would ask for them
+        # in vain for a minute. What is installed later is found by the resync.
+        settings.scanning.disabled = not wide
 
     @kopf.on.event(GROUP, VERSION, kopf.EVERYTHING, registry=found)
     def ours(event: Any, resource: Any, namespace: str, name: str, **_: Any) -> None:

@@ -168,7 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, known)
             return
         if parts.path in _WIDE:
-            self._answer(403, status(403, "Forbidden", "a Role reaches no further than its namespace"))
+            self._answer(
+                403, status(403, "Forbidden", "a Role reaches no further than its namespace")
+            )
             return
         found = _PATH.match(parts.path)
         if not found or found["plural"] not in world.kinds:
