@@ -39,7 +39,8 @@ def run(
         return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
 
     queue = Queue(look, threads=THREADS, resync=RESYNC_SECONDS)
-    kopf.configure(log_format=kopf.LogFormat.FULL)
+    # Quiet: that a handler was called is nothing to tell.
+    kopf.configure(quiet=True, log_format=kopf.LogFormat.FULL)
     start_http_server(metrics_port)
     queue.start()
     try:

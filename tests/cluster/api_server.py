@@ -38,6 +38,7 @@ class ApiServer:
         self.fault: Callable[[str, str], Any] = lambda method, path: None
         self._lock = threading.RLock()
         self._version = 0
+        self._past: list[tuple[int, str, Object]] = []
         self._watchers: list[tuple[str, queue.Queue[Object | None]]] = []
         outer = self
 
@@ -107,6 +108,7 @@ class ApiServer:
             return
         if not found["metadata"].get("finalizers"):
             del self.objects[plural, name]
+            self._version += 1
             self._tell(plural, "DELETED", found)
             self._collect(found["metadata"]["uid"])
 
@@ -118,13 +120,18 @@ class ApiServer:
                 self.delete(plural, name)
 
     def _tell(self, plural: str, event: str, item: Object) -> None:
+        told = {"type": event, "object": copy.deepcopy(item)}
+        self._past.append((self._version, plural, told))
         for watched, line in self._watchers:
             if watched == plural:
-                line.put({"type": event, "object": copy.deepcopy(item)})
+                line.put(told)
 
-    def watch(self, plural: str) -> queue.Queue[Object | None]:
+    def watch(self, plural: str, since: int) -> queue.Queue[Object | None]:
         with self._lock:
             line: queue.Queue[Object | None] = queue.Queue()
+            for version, kind, event in self._past:
+                if kind == plural and version > since:
+                    line.put(event)
             self._watchers.append((plural, line))
             return line
 
@@ -179,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         plural, name = found["plural"], found["name"]
         if name is None and query.get("watch"):
-            self._watch(plural)
+            self._watch(plural, int(query.get("resourceVersion") or 0))
         elif name is None:
             self._list(plural, query)
         elif found["sub"] == "log":
@@ -218,8 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
             200, {"kind": kind, "apiVersion": "v1", "metadata": meta, "items": items[first:end]}
         )
 
-    def _watch(self, plural: str) -> None:
-        line = self.server_world.watch(plural)
+    def _watch(self, plural: str, since: int) -> None:
+        line = self.server_world.watch(plural, since)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Connection", "close")
