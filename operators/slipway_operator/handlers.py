@@ -39,11 +39,13 @@ def run(
         return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
 
     queue = Queue(look, threads=THREADS, resync=RESYNC_SECONDS)
+    # Quiet: that a handler was called is nothing to tell.
+    kopf.configure(quiet=True, log_format=kopf.LogFormat.FULL)
     start_http_server(metrics_port)
     queue.start()
     try:
         kopf.run(
-            registry=registry(queue),
+            registry=registry(queue, wide=namespace is None),
             namespaces=[namespace] if namespace else [],
             clusterwide=namespace is None,
             peering_name=peering,
@@ -55,9 +57,13 @@ def run(
         queue.stop()
 
 
-def registry(queue: Queue) -> kopf.OperatorRegistry:
+def registry(queue: Queue, *, wide: bool) -> kopf.OperatorRegistry:
     """Handlers of all kinds that matter; each only says what to look at."""
     found = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=found)
+    def log_in(**asked: Any) -> Any:
+        return kopf.login_with_service_account(**asked) or kopf.login_with_kubeconfig(**asked)
 
     @kopf.on.startup(registry=found)
     def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -66,6 +72,9 @@ def registry(queue: Queue) -> kopf.OperatorRegistry:
         # A watch that an idle balancer has cut without a word is noticed by this.
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
+        # Namespaces and definitions are the cluster's; with a Role alone kopf would ask for them
+        # in vain for a minute. What is installed later is found by the resync.
+        settings.scanning.disabled = not wide
 
     @kopf.on.event(GROUP, VERSION, kopf.EVERYTHING, registry=found)
     def ours(event: Any, resource: Any, namespace: str, name: str, **_: Any) -> None:

@@ -38,6 +38,7 @@ class ApiServer:
         self.fault: Callable[[str, str], Any] = lambda method, path: None
         self._lock = threading.RLock()
         self._version = 0
+        self._past: list[tuple[int, str, Object]] = []
         self._watchers: list[tuple[str, queue.Queue[Object | None]]] = []
         outer = self
 
@@ -46,6 +47,8 @@ class ApiServer:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
+        # A caller that is killed is part of the story, not an error of the server.
+        self._http.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -107,6 +110,7 @@ class ApiServer:
             return
         if not found["metadata"].get("finalizers"):
             del self.objects[plural, name]
+            self._version += 1
             self._tell(plural, "DELETED", found)
             self._collect(found["metadata"]["uid"])
 
@@ -118,13 +122,18 @@ class ApiServer:
                 self.delete(plural, name)
 
     def _tell(self, plural: str, event: str, item: Object) -> None:
+        told = {"type": event, "object": copy.deepcopy(item)}
+        self._past.append((self._version, plural, told))
         for watched, line in self._watchers:
             if watched == plural:
-                line.put({"type": event, "object": copy.deepcopy(item)})
+                line.put(told)
 
-    def watch(self, plural: str) -> queue.Queue[Object | None]:
+    def watch(self, plural: str, since: int) -> queue.Queue[Object | None]:
         with self._lock:
             line: queue.Queue[Object | None] = queue.Queue()
+            for version, kind, event in self._past:
+                if kind == plural and version > since:
+                    line.put(event)
             self._watchers.append((plural, line))
             return line
 
@@ -167,6 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
         if (known := _discovery(parts.path, world.kinds)) is not None:
             self._answer(200, known)
             return
+        if parts.path in _WIDE:
+            self._answer(
+                403, status(403, "Forbidden", "a Role reaches no further than its namespace")
+            )
+            return
         found = _PATH.match(parts.path)
         if not found or found["plural"] not in world.kinds:
             self._answer(404, "404 page not found", {"Content-Type": "text/plain"})
@@ -174,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         plural, name = found["plural"], found["name"]
         if name is None and query.get("watch"):
-            self._watch(plural)
+            self._watch(plural, int(query.get("resourceVersion") or 0))
         elif name is None:
             self._list(plural, query)
         elif found["sub"] == "log":
@@ -213,8 +227,8 @@ class _Handler(BaseHTTPRequestHandler):
             200, {"kind": kind, "apiVersion": "v1", "metadata": meta, "items": items[first:end]}
         )
 
-    def _watch(self, plural: str) -> None:
-        line = self.server_world.watch(plural)
+    def _watch(self, plural: str, since: int) -> None:
+        line = self.server_world.watch(plural, since)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Connection", "close")
@@ -237,8 +251,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+_OF_THE_CLUSTER = {"namespaces", "customresourcedefinitions"}
+_WIDE = ("/api/v1/namespaces", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
 #: Group, version, kind of what the server may be told to know.
 _GROUPS = {
+    "namespaces": ("", "v1", "Namespace"),
+    "customresourcedefinitions": ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
     "runs": ("slipway.dev", "v1", "Run"),
     "servedmodels": ("slipway.dev", "v1", "ServedModel"),
     "rayjobs": ("ray.io", "v1", "RayJob"),
@@ -251,7 +269,7 @@ _GROUPS = {
 
 def _discovery(path: str, kinds: set[str]) -> Object | None:
     """Which groups, versions and kinds there are."""
-    known = {plural: _GROUPS[plural] for plural in kinds if plural in _GROUPS}
+    known = {plural: _GROUPS[plural] for plural in kinds | _OF_THE_CLUSTER}
     groups = sorted({(group, version) for group, version, _ in known.values() if group})
     if path == "/api":
         return {"kind": "APIVersions", "versions": ["v1"]}
@@ -265,7 +283,8 @@ def _discovery(path: str, kinds: set[str]) -> Object | None:
         if path == (f"/apis/{group}/{version}" if group else "/api/v1"):
             verbs = ["create", "delete", "get", "list", "patch", "watch"]
             resources = [
-                {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": True,
+                {"name": plural, "singularName": kind.lower(), "kind": kind,
+                 "namespaced": plural not in _OF_THE_CLUSTER,
                  "verbs": verbs}
                 for plural, (own, _, kind) in sorted(known.items()) if own == group
             ]  # fmt: skip
