@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -75,13 +76,24 @@ def views(patterns: list[Any] | None = None, before: str = "/") -> Iterator[tupl
             yield route, kind
 
 
+def undocumented() -> Iterator[tuple[str, str]]:
+    """Routes that leave themselves out of the document (they have one of their own), by method."""
+    for route, kind in views():
+        if kind.schema is None and kind.__module__.startswith("slipway.") and route not in PUBLIC:
+            plain = re.sub(r"<uuid:\w+>", str(uuid.uuid4()), route)
+            plain = re.sub(r"<int:\w+>", "1", re.sub(r"<(str:)?\w+>", "x", plain))
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+                if hasattr(kind, method.lower()):
+                    yield plain, method
+
+
 def test_every_route_declares_a_permission() -> None:
     seen = 0
     for route, kind in views():
         if not kind.__module__.startswith("slipway."):
             continue  # the document itself and the pages that draw it
         seen += 1
-        open_to_all = AllowAny in kind.permission_classes
+        open_to_all = AllowAny in kind.permission_classes or not kind.permission_classes
         assert open_to_all == (route in PUBLIC), f"{route}: is it meant to be open to anybody?"
         for method in () if open_to_all else ("GET", "POST", "PUT", "PATCH", "DELETE"):
             assert needed(kind, method), f"{route}: {kind.__module__} belongs to no module"
@@ -91,7 +103,7 @@ def test_every_route_declares_a_permission() -> None:
 def test_the_document_names_every_route() -> None:
     documented = {path for path, _, _ in operations()}
     for route, kind in views():
-        if kind.__module__.startswith("slipway."):
+        if kind.__module__.startswith("slipway.") and kind.schema is not None:
             plain = route
             for converter in ("uuid", "str", "int"):
                 plain = plain.replace(f"<{converter}:", "{")
@@ -173,7 +185,7 @@ class Scene:
         return found
 
     def address(self, path: str, operation: dict[str, Any]) -> str:
-        first = path.split("/")[3]
+        first = path.partition("/v1/")[2].split("/")[0]
         for parameter in operation.get("parameters", []):
             if parameter["in"] != "path":
                 continue
@@ -206,11 +218,11 @@ def test_no_credential_and_a_dead_one_are_401_everywhere(scene: Scene) -> None:
     services.revoke_key(maker=scene.owner, key_id=revoked.key.pk, now=timezone.now())
     expired.key.expires_at = timezone.now() - timedelta(seconds=1)
     expired.key.save()
-    for path, method, operation in guarded():
-        address = scene.address(path, operation)
+    documented = [(scene.address(path, told), method) for path, method, told in guarded()]
+    for address, method in [*documented, *undocumented()]:
         for asking in (APIClient(), revoked, expired):
             answer = asking.generic(method, address, "{}", content_type="application/json")
-            assert answer.status_code == 401, f"{method} {path}"
+            assert answer.status_code == 401, f"{method} {address}"
 
 
 def test_a_lower_role_and_a_narrow_key_are_403(scene: Scene) -> None:
