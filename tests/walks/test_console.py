@@ -130,9 +130,9 @@ def _bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-def _tab_to(page: Any, role: str, name: str, most: int = 60) -> None:
+def _tab_to(page: Any, role: str, name: str | re.Pattern[str], most: int = 60) -> None:
     """Press Tab until this has the focus; fails if the keyboard cannot reach it."""
-    wanted = page.get_by_role(role, name=name).last
+    wanted = page.get_by_role(role, name=name, exact=True).last
     for _ in range(most):
         if wanted.evaluate("each => each === document.activeElement"):
             return
@@ -168,11 +168,11 @@ def test_by_keyboard_in_english(
         _tab_to(page, "button", "New dataset")
         keys.press("Enter")
         page.get_by_role("dialog").wait_for()
-        _tab_to(page, "button", "Drop a file here")
+        _tab_to(page, "button", re.compile("Drop a file here"))
         with page.expect_file_chooser() as chooser:
             keys.press("Enter")
         chooser.value.set_files(good)
-        _tab_to(page, "textbox", "Name of the dataset")
+        _tab_to(page, "textbox", re.compile("Name of the dataset"))
         keys.press("Control+A")
         keys.type("console-keyboard")
         keys.press("Enter")
@@ -198,7 +198,7 @@ def test_by_keyboard_in_english(
         assert page.url.endswith("tab=export")
         eyes.complaints[:] = [each for each in eyes.complaints if "401" not in each]
 
-        _tab_to(page, "button", admin[0])
+        _tab_to(page, "button", re.compile(admin[0]))
         keys.press("Enter")
         page.get_by_role("menuitem", name="Sign out").wait_for()
         keys.press("ArrowDown")
