@@ -180,7 +180,7 @@ def test_by_keyboard_in_english(
         _tab_to(page, "button", "Publish")
         keys.press("Enter")
         page.get_by_text("Published", exact=True).first.wait_for()
-        _tab_to(page, "tab", "Rows")
+        _tab_to(page, "tab", re.compile("Rows"))
         keys.press("ArrowRight")
         keys.press("ArrowRight")
         keys.press("Enter")
