@@ -167,7 +167,10 @@ def test_by_keyboard_in_english(
         page.get_by_role("heading", name="Data").wait_for()
         _tab_to(page, "button", "New dataset")
         keys.press("Enter")
-        page.get_by_role("dialog").wait_for()
+        # The dialog takes the focus once it stands.
+        page.wait_for_function(
+            "document.querySelector('[role=dialog]')?.contains(document.activeElement)"
+        )
         _tab_to(page, "button", re.compile("Drop a file here"))
         with page.expect_file_chooser() as chooser:
             keys.press("Enter")
