@@ -23,5 +23,12 @@ export default defineConfig({
   // The control plane writes a fresh nonce in its place with every answer.
   html: { cspNonce: "NONCE-OF-THIS-ANSWER" },
   build: { manifest: true, chunkSizeWarningLimit: 1200, assetsInlineLimit: 0 },
-  server: { proxy: { "/api": process.env.SLIPWAY_URL ?? "http://127.0.0.1:8000" } },
+  server: {
+    // The example table is the demonstration's own file, outside this folder.
+    fs: { allow: [".."] },
+    // The host stays what the browser called, or the platform takes requests for forged ones.
+    proxy: Object.fromEntries(
+      ["/api", "/v1", "/storage"].map((path) => [path, { target: process.env.SLIPWAY_URL ?? "http://127.0.0.1:8000", changeOrigin: false }]),
+    ),
+  },
 });

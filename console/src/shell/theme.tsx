@@ -43,15 +43,29 @@ export function ThemeProvider({ children }: { children: ReactNode }) {
         theme={{
           algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
           token: {
-            colorPrimary: dark ? "#5b93ff" : "#1554d1",
-            colorInfo: dark ? "#5b93ff" : "#1554d1",
+            // Dark enough, or light enough in the dark, to be read as small text (contrast 4.5 and more).
+            colorPrimary: dark ? "#3f7df0" : "#1554d1",
+            colorInfo: dark ? "#3f7df0" : "#1554d1",
+            colorLink: dark ? "#85b1ff" : "#1554d1",
+            colorLinkHover: dark ? "#a9c6ff" : "#0f3fa3",
+            ...(dark ? {} : { colorSuccess: "#1f7a3d", colorError: "#c81e2b", colorWarning: "#8f5400" }),
+            // Words in these colours stand on their own pale shades, and must be read there too.
+            colorError: dark ? "#ff8a85" : "#cf1322",
+            colorSuccess: dark ? "#7fd04e" : "#237804",
+            colorWarning: dark ? "#e8b04a" : "#a35200",
+            ...(!dark && { colorErrorBg: "#fff1f0", colorSuccessBg: "#f2fbea", colorWarningBg: "#fff7e6" }),
             borderRadius: 6,
             // Placeholder and secondary words keep the contrast that small text needs.
             colorTextPlaceholder: dark ? "rgba(255,255,255,.5)" : "rgba(0,0,0,.56)",
             colorTextTertiary: dark ? "rgba(255,255,255,.6)" : "rgba(0,0,0,.6)",
             colorTextDescription: dark ? "rgba(255,255,255,.65)" : "rgba(0,0,0,.62)",
           },
-          components: { Layout: { headerHeight: 52, headerPadding: "0 20px" }, Menu: { itemHeight: 38 } },
+          components: {
+            Layout: { headerHeight: 52, headerPadding: "0 20px", siderBg: "#141414" },
+            Menu: { itemHeight: 38, ...(dark && { itemSelectedColor: "#b3ccff", darkItemSelectedColor: "#b3ccff" }) },
+            // On the lighter blue and red of the dark theme dark words are read better than white ones.
+            Button: dark ? { primaryColor: "#050a14", dangerColor: "#050a14" } : {},
+          },
         }}
       >
         <Antd notification={{ placement: "bottomRight" }}>{children}</Antd>

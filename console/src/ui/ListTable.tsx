@@ -1,6 +1,6 @@
 // The table of a list page: filters above, rows, a word when there are none, pages below.
 import { Button, Table, type TableProps } from "antd";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import type { Refusal } from "@/api/refusal";
 import { Refused } from "./Refused";
 import { words } from "./words";
@@ -22,8 +22,11 @@ type Props<Row> = {
 export function ListTable<Row extends object>(given: Props<Row>) {
   const t = words.use();
   const { rows, refusal, pager, nextCursor } = given;
+  const box = useRef<HTMLElement>(null);
+  // A table wider than the screen is scrolled by keyboard too.
+  useEffect(() => box.current?.querySelector(".ant-table-content")?.setAttribute("tabindex", "0"));
   return (
-    <section aria-label={given.label}>
+    <section aria-label={given.label} ref={box}>
       {refusal !== null && refusal !== undefined && <Refused refusal={refusal} {...(given.onRetry && { onRetry: given.onRetry })} />}
       {given.filters !== undefined && <div className="filters">{given.filters}</div>}
       <Table<Row>

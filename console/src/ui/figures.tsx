@@ -40,7 +40,9 @@ export function useNow(every = 20_000): number {
 export function When({ at }: { at: string | null | undefined }) {
   const now = useNow();
   if (at === null || at === undefined) return <>–</>;
-  const ahead = (new Date(at).getTime() - now) / 1000;
+  const told = (new Date(at).getTime() - now) / 1000;
+  // Told since the last tick of this clock, which is no future.
+  const ahead = told > 0 && told < 20 ? 0 : told;
   const [unit, size] =
     Math.abs(ahead) < 60 ? (["second", 1] as const)
     : Math.abs(ahead) < 3600 ? (["minute", 60] as const)

@@ -29,7 +29,7 @@ export function NewKey({ open, onClose }: { open: boolean; onClose: () => void }
   const roles = own < 0 ? ROLES : ROLES.slice(0, own + 1);
   if (make.data !== undefined) {
     return (
-      <Modal open={open} title={t("key.made")} closable={false} footer={<Button type="primary" onClick={close}>{t("key.saved")}</Button>}>
+      <Modal key="made" open={open} title={t("key.made")} closable={false} footer={<Button type="primary" onClick={close}>{t("key.saved")}</Button>}>
         <Alert type="warning" showIcon title={t("key.once")} />
         <Typography.Paragraph className="spaced mono" copyable={{ text: make.data.secret }}>
           {make.data.secret}
@@ -39,6 +39,7 @@ export function NewKey({ open, onClose }: { open: boolean; onClose: () => void }
   }
   return (
     <Modal
+      key="ask"
       open={open}
       title={t("key.new")}
       okText={t("key.new")}

@@ -49,9 +49,9 @@ export function HyperParameters({ schema, given, resolved, why, onChange }: Prop
                 className="wide"
                 value={typeof value === "number" ? value : null}
                 placeholder={placeholder}
-                {...(each.minimum !== null && { min: each.minimum })}
-                {...(each.maximum !== null && { max: each.maximum })}
-                {...(each.type === "int" && { precision: 0 })}
+                {...(each.type === "int" && each.minimum !== null && { min: each.minimum })}
+                {...(each.type === "int" && each.maximum !== null && { max: each.maximum })}
+                {...(each.type === "int" ? { precision: 0 } : { controls: false, keyboard: false })}
                 onChange={(next) => set(each.key, next)}
               />
             ) : each.type === "string" ? (

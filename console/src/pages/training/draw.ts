@@ -36,8 +36,7 @@ export function optionOf(runs: Drawn[], family: string, log: boolean, say: { tra
   return {
     xAxis: { type: "value", name: say.step, nameLocation: "middle", nameGap: 26, minInterval: 1, min: "dataMin", max: "dataMax" },
     yAxis: { type: log ? "log" : "value", scale: true },
-    grid: { left: 8, right: 20, top: 40, bottom: 44, containLabel: true },
-    legend: { top: 0, type: "scroll" },
+    grid: { left: 8, right: 20, top: 40, bottom: 30, containLabel: true },
     dataZoom: [{ type: "inside", filterMode: "none" }],
     series,
   };

@@ -1,10 +1,13 @@
 // Where a run stands: its stages with the time each took, why it waits, how far it is, when it will be done.
 import { Alert, Progress, Steps } from "antd";
 import type { ProgressOut, TimingsOut } from "@/api/generated/types.gen";
-import { count, seconds, When } from "../figures";
+import { count, seconds } from "../figures";
 import { words } from "./words";
 
 type Run = { phase: string; reason: string; position: number; attempt: number; progress: ProgressOut; seconds: TimingsOut; first_step_at: string | null };
+
+// Told by the bar already.
+const COUNTS = /^step \d+ of \d+$/;
 
 /** The stage, 0 to 4, that a run in this phase is at; what failed stays where it failed. */
 export function stageOf(run: Pick<Run, "phase" | "first_step_at" | "seconds">): number {
@@ -44,14 +47,13 @@ export function RunBar({ run }: { run: Run }) {
                   expected: seconds(progress.eta.seconds),
                   low: seconds(progress.eta.seconds_low),
                   high: seconds(progress.eta.seconds_high),
-                })}{" "}
-                <When at={progress.eta.finish_at} />
+                })}
               </span>
             )}
           </div>
         </>
       )}
-      {run.reason !== "" && (
+      {run.reason !== "" && !COUNTS.test(run.reason) && (
         <Alert
           type={run.phase === "failed" ? "error" : run.phase === "queued" ? "warning" : "info"}
           showIcon={run.phase === "failed" || run.phase === "queued"}
