@@ -49,6 +49,7 @@ TABLES = {
     "account_id": "tenancy.User",
     "project_id": "tenancy.Project",
     "budget_id": "metering.Budget",
+    "limit_id": "limits.RateLimit",
 }
 #: Parameters that name no row of their own: parts of one, or words.
 WORDS = {"alias": "latest", "number": "1", "month": "2026-11", "request_id": "req_of_the_owner"}
