@@ -34,6 +34,7 @@ def demo(seed: int, port: int | None) -> None:
         status = story.wait()
     if status == 0:
         click.echo(f"\nAll of it took {time.monotonic() - began:.0f} s. The platform stays up:")
+        click.echo(f"  console        {running.url}/  (user and password are in demo.env)")
         click.echo(f"  API and docs   {running.url}/api/v1/docs")
         click.echo(f"  your shell     source {home.home() / 'demo.env'}")
         click.echo("  then           slipway models list; slipway chat chart-base-line '…'")
