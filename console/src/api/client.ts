@@ -56,7 +56,10 @@ export const queries: QueryClient = new QueryClient({
       if (unauthorized(error) && mutation.meta?.quiet !== true) listeners.sessionEnded();
       else if (mutation.meta?.quiet !== true) listeners.refused(refusalOf(error));
     },
-    onSuccess: (): Promise<void> => queries.invalidateQueries(),
+    onSuccess: async (_answer, _given, _result, mutation): Promise<void> => {
+      // After signing out there is nobody to read anything for.
+      if (mutation.meta?.last !== true) await queries.invalidateQueries();
+    },
   }),
   defaultOptions: {
     queries: {

@@ -74,6 +74,7 @@ export function Frame() {
         <Layout.Header className="head">
           {!wide && <Button type="text" icon={<MenuOutlined />} aria-label={t("menu")} onClick={() => setOpen(true)} />}
           <Dropdown
+            autoFocus
             trigger={["click"]}
             menu={{
               selectedKeys: [session.project.id],
@@ -92,6 +93,7 @@ export function Frame() {
             <Choices />
             <Button type="text" icon={<ReadOutlined />} href="/api/v1/docs" target="_blank" aria-label={t("docs")} title={t("docs")} />
             <Dropdown
+              autoFocus
               trigger={["click"]}
               menu={{ items: [{ key: "out", label: t("signout"), onClick: session.signOut }] }}
             >

@@ -37,6 +37,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   });
   const signOut = useMutation({
     ...sessionDestroyMutation(),
+    meta: { last: true },
     onSuccess: () => {
       forgetSession();
       // Nothing that one person saw may be there for the next.
