@@ -9,10 +9,10 @@ export PYTHONUNBUFFERED = 1
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-demo: .venv/.ready console/dist/.ready  ## set up, start the platform, run the main job end to end, leave the platform up
+demo: .venv/.ready frontend/dist/.ready  ## set up, start the platform, run the main job end to end, leave the platform up
 	@$(BIN)/slipway demo
 
-start: .venv/.ready console/dist/.ready  ## start the platform with all its data and deployments (PORT=8000)
+start: .venv/.ready frontend/dist/.ready  ## start the platform with all its data and deployments (PORT=8000)
 	@$(BIN)/slipway up --detach
 
 stop:  ## stop the platform; data stays in .slipway
@@ -29,18 +29,18 @@ test: .venv/.ready-to-test console-check  ## set up and pass all checks and test
 setup: .venv/.ready  ## only set up the environment
 setup-test: .venv/.ready-to-test
 
-console: console/dist/.ready  ## build the console, if its sources changed
+console: frontend/dist/.ready  ## build the console, if its sources changed
 
 console-client: .venv/.ready-to-test  ## take the API's document anew, after a change of routes
 	@PYTHONPATH=platform:tests DJANGO_SETTINGS_MODULE=embedded_settings $(BIN)/python -W ignore -m django \
-	  spectacular --format openapi-json --file console/openapi.json
+	  spectacular --format openapi-json --file frontend/openapi.json
 
-pictures: .venv/.ready-to-test console/dist/.ready  ## take the pictures of docs anew, from a real platform
+pictures: .venv/.ready-to-test frontend/dist/.ready  ## take the pictures of docs anew, from a real platform
 	@SLIPWAY_PICTURES=docs/pictures $(BIN)/python -m pytest tests/walks/test_console.py
 
-console-check: console/node_modules/.ready
-	@console/with-node npm run --silent check
-	@touch console/dist/.ready
+console-check: frontend/node_modules/.ready
+	@frontend/with-node npm run --silent check
+	@touch frontend/dist/.ready
 
 lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
@@ -71,16 +71,16 @@ format:
 	@$(call sync,requirements-dev.lock)
 	@touch .venv/.ready $@
 
-CONSOLE_SOURCES := $(shell find console -name node_modules -prune -o -name dist -prune -o -name generated -prune -o -type f -print)
+CONSOLE_SOURCES := $(shell find frontend -name node_modules -prune -o -name dist -prune -o -name generated -prune -o -type f -print)
 
-console/dist/.ready: $(CONSOLE_SOURCES) console/node_modules/.ready
+frontend/dist/.ready: $(CONSOLE_SOURCES) frontend/node_modules/.ready
 	@echo "Building the console …"
-	@console/with-node npm run --silent build
+	@frontend/with-node npm run --silent build
 	@touch $@
 
-console/node_modules/.ready: console/package-lock.json console/package.json requirements-node.lock | .venv/.ready
+frontend/node_modules/.ready: frontend/package-lock.json frontend/package.json requirements-node.lock | .venv/.ready
 	@echo "Installing what the console is built with …"
-	@console/with-node npm ci --prefer-offline --loglevel=error
+	@frontend/with-node npm ci --prefer-offline --loglevel=error
 	@touch $@
 
 define sync

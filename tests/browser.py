@@ -12,7 +12,7 @@ from typing import Any
 from servers import chromium
 
 ROOT = Path(__file__).parent.parent
-AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
+AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
 #: Pictures for the documentation are taken anew with `make pictures`.
 PICTURES = os.environ.get("SLIPWAY_PICTURES")
 

@@ -1,4 +1,4 @@
-"""The console: a page and its hashed files, built from console/ and served by the control plane."""
+"""The console: a page and its hashed files, built from frontend/, served by the control plane."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ WHITENOISE_USE_FINDERS = True
 STATIC_URL = "/static/"
 #: The built console: index.html and assets/.
 CONSOLE_DIR = Path(
-    os.environ.get("SLIPWAY_CONSOLE_DIR", Path(__file__).parents[2] / "console" / "dist")
+    os.environ.get("SLIPWAY_CONSOLE_DIR", Path(__file__).parents[2] / "frontend" / "dist")
 )
 
 DATABASES = {

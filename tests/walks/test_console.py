@@ -208,7 +208,7 @@ def test_by_keyboard_in_english(
 
 def test_first_load_is_small(tmp_path: Path) -> None:
     """What sign-in and home need is at most 350 KB of JavaScript, gzipped."""
-    dist = live.ROOT / "console/dist"
+    dist = live.ROOT / "frontend/dist"
     manifest = json.loads((dist / ".vite/manifest.json").read_text())
     wanted, seen = ["index.html", "src/pages/home/HomePage.tsx"], set()
     while wanted:
