@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import signal
 import sys
 
 
 def main() -> int:
     """Exit status 0 when the gate passed, 3 when it failed, 1 when the story broke off."""
-    try:
-        return _told()
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was accepted goes on; run it again to pick up the story.")
-        return 130
+    signal.signal(signal.SIGINT, _interrupted)
+    return _told()
+
+
+def _interrupted(*_: object) -> None:
+    """End at once, with nothing to tidy here; an exception could be lost in a library's import."""
+    show_cursor = b"\x1b[?25h" if sys.stdout.isatty() else b""
+    said = b"\nInterrupted. What was accepted goes on; run it again to pick up the story.\n"
+    os.write(1, show_cursor + said)
+    os._exit(130)
 
 
 def _told() -> int:

@@ -200,8 +200,13 @@ def test_by_keyboard_in_english(
 
         _tab_to(page, "button", re.compile(admin[0]))
         keys.press("Enter")
-        page.get_by_role("menuitem", name="Sign out").wait_for()
-        keys.press("ArrowDown")
+        out = page.get_by_role("menuitem", name="Sign out")
+        out.wait_for()
+        for _ in range(10):
+            if "active" in (out.get_attribute("class") or ""):
+                break
+            keys.press("ArrowDown")
+            page.wait_for_timeout(200)
         keys.press("Enter")
         page.get_by_label("Password").wait_for()
 
