@@ -17,7 +17,7 @@ from django.conf import settings  # noqa: E402 - settings are set up now
 
 from slipway.backends.objects import folder_urls  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
-from slipway.gateway.asgi import Gateway  # noqa: E402
+from slipway.gateway.asgi import Gateway, address_of  # noqa: E402
 from slipway.gateway.errors import Refusal  # noqa: E402
 from slipway.worker.app import app as _celery  # noqa: E402,F401 - nudges go out through it
 
@@ -50,12 +50,10 @@ def is_kept(method: str, path: str) -> bool:
 async def door(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Nobody may make us hold a body without a key, nor one without end."""
     headers = dict(scope["headers"])
-    told = headers.get(b"content-length", b"0")
-    length = int(told) if told.isdigit() and len(told) < 16 else 0
+    length = _told_length(headers) or 0
     most = bodies.most_bytes(scope["method"], scope["path"])
     if length or b"transfer-encoding" in headers:
-        address = (scope.get("client") or ("",))[0]
-        key = await gateway._authorize(headers.get(b"authorization"), address)
+        key = await gateway.authorize(headers.get(b"authorization"), address_of(scope))
         if isinstance(key, Refusal):
             await _refuse_door(send, key)
             return
@@ -78,6 +76,12 @@ async def door(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await _refuse_door(send, _too_large(most))
 
 
+def _told_length(headers: dict[bytes, bytes]) -> int | None:
+    """Bytes of the body as the client says; 0 if it says nothing, None if it is no number."""
+    told = headers.get(b"content-length", b"0")
+    return int(told) if told.isdigit() and len(told) < 16 else None
+
+
 def _too_large(most: int) -> Refusal:
     text = f"The body is larger than {most} bytes; larger files are sent by POST /v1/uploads."
     return Refusal(413, text, code="request_too_large")
@@ -97,8 +101,7 @@ async def _refuse_door(send: Any, refusal: Refusal) -> None:
 def body_fault(scope: dict[str, Any]) -> tuple[int, str] | None:
     """Django stores a whole body before it asks who sent it; so size and right come first."""
     headers = dict(scope["headers"])
-    given = headers.get(b"content-length", b"0")
-    length = int(given) if given.isdigit() and len(given) < 16 else None
+    length = _told_length(headers)
     if b"transfer-encoding" in headers:
         length = None
     path = scope["path"]

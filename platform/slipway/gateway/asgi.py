@@ -147,7 +147,7 @@ class Gateway:
         if isinstance(given, Refusal):
             return given
         method, path = scope["method"], scope["path"]
-        address = (scope.get("client") or ("",))[0]
+        address = address_of(scope)
         if path in {CHAT, COMPLETIONS}:
             if method != "POST":
                 return errors.not_allowed(method, path, "POST")
@@ -173,7 +173,7 @@ class Gateway:
     ) -> Ticket | Refusal:
         authorization = given.get(b"authorization")
         # Nobody may make us hold a body without a key.
-        key = await self._authorize(authorization, address)
+        key = await self.authorize(authorization, address)
         if isinstance(key, Refusal):
             return key
         body = await self._body(given, receive)
@@ -211,7 +211,7 @@ class Gateway:
             del self._running[completion]
             gone.cancel()
 
-    async def _authorize(self, authorization: bytes | None, address: str) -> Key | Refusal:
+    async def authorize(self, authorization: bytes | None, address: str) -> Key | Refusal:
         key = self.gate.authorize(authorization, self.snapshots.current, time.time(), address)
         if isinstance(key, Refusal) and key.again:
             # It may have been made a moment ago.
@@ -249,7 +249,7 @@ class Gateway:
     async def _models(
         self, authorization: bytes | None, name: str, address: str
     ) -> bytes | Refusal:
-        key = await self._authorize(authorization, address)
+        key = await self.authorize(authorization, address)
         if isinstance(key, Refusal):
             return key
         # Who asks what there is has often just made something.
@@ -274,6 +274,11 @@ def _model(route: Route) -> dict[str, Any]:
         "capabilities": route.capabilities,
         "state": route.state,
     }
+
+
+def address_of(scope: dict[str, Any]) -> str:
+    """The client's address as the server saw it; empty behind a Unix socket."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def _read_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | Refusal:

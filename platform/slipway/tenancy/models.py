@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -73,7 +75,17 @@ class CustomRole(Record):
         ]
 
 
-class Membership(Record):
+class _HasRole:
+    """A row with `role` and `custom_role`."""
+
+    @property
+    def role_name(self) -> str:
+        """The ready-made role, or the name of the organisation's own."""
+        given: Any = self
+        return str(given.custom_role.name if given.custom_role else given.role)
+
+
+class Membership(_HasRole, Record):
     """A person or a group has a role in one project, or in all of an organisation."""
 
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
@@ -109,7 +121,7 @@ class Membership(Record):
         ]
 
 
-class Invite(Record):
+class Invite(_HasRole, Record):
     """A way in for somebody who may have no account yet; only the token's HMAC is stored."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")

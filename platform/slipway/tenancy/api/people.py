@@ -38,12 +38,9 @@ class MemberOut(serializers.Serializer[Any]):
     email = serializers.CharField(source="user.email", allow_null=True, default=None)
     group = serializers.CharField(source="group.name", allow_null=True, default=None)
     group_id = serializers.UUIDField(allow_null=True)
-    role = serializers.SerializerMethodField()
+    role = serializers.CharField(source="role_name", read_only=True)
     everywhere = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
-
-    def get_role(self, row: Membership) -> str:
-        return str(row.custom_role.name if row.custom_role else row.role)
 
     def get_everywhere(self, row: Membership) -> bool:
         return row.organisation_id is not None
@@ -109,13 +106,10 @@ class InviteIn(serializers.Serializer[Any]):
 class InviteOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     email = serializers.EmailField()
-    role = serializers.SerializerMethodField()
+    role = serializers.CharField(source="role_name", read_only=True)
     invited_by = serializers.CharField(source="invited_by.username")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
-
-    def get_role(self, row: Invite) -> str:
-        return str(row.custom_role.name if row.custom_role else row.role)
 
 
 class NewInviteOut(InviteOut):
@@ -196,11 +190,8 @@ class AccountIn(serializers.Serializer[Any]):
 class AccountOut(serializers.Serializer[Any]):
     id = serializers.IntegerField(source="user.pk")
     name = serializers.CharField(source="user.first_name")
-    role = serializers.SerializerMethodField()
+    role = serializers.CharField(source="role_name", read_only=True)
     created_at = serializers.DateTimeField()
-
-    def get_role(self, row: Membership) -> str:
-        return str(row.custom_role.name if row.custom_role else row.role)
 
 
 class AccountsView(GenericAPIView[Any]):

@@ -93,7 +93,7 @@ def levels_of(row: Membership) -> Levels:
 
 
 def _because(row: Membership) -> str:
-    role = f"the role {row.custom_role.name if row.custom_role else row.role}"
+    role = f"the role {row.role_name}"
     where = "the project" if row.project_id else "the whole organisation"
     through = f" through the group {row.group.name}" if row.group else ""
     return f"has {role} in {where}{through}"
