@@ -53,6 +53,11 @@ class Deployment(Tracked):
     engine = models.CharField(max_length=16, default="auto")
     #: How long a replaced revision lives on for the requests it has begun.
     drain_seconds = models.PositiveIntegerField(default=60)
+    #: Requests that one gateway sends it at a time, and how many more may wait for their turn.
+    at_once = models.PositiveIntegerField(default=512)
+    queue = models.PositiveIntegerField(default=0)
+    #: Unasked for so long it is taken down until the next request; null for never.
+    sleep_after_seconds = models.PositiveIntegerField(null=True)
     #: Since when it does not answer; null while it does.
     down_at = models.DateTimeField(null=True)
 

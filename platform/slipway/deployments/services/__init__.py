@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from slipway.deployments.services.facts import Route, deployment_row, routes
+from slipway.deployments.services.facts import (
+    Route,
+    deployment_row,
+    is_deployed,
+    routes,
+)
 from slipway.deployments.services.verbs import (
+    NAME,
     create,
     delete,
     roll_back,
@@ -14,10 +20,12 @@ from slipway.deployments.services.verbs import (
 )
 
 __all__ = [
+    "NAME",
     "Route",
     "create",
     "delete",
     "deployment_row",
+    "is_deployed",
     "roll_back",
     "routes",
     "scale",

@@ -37,6 +37,9 @@ class Route:
     parent: str
     #: Adapters of its version can be answered beside it: it is served whole, by our own engine.
     takes_adapters: bool
+    #: Requests that one gateway sends it at a time, and how many more may wait for their turn.
+    at_once: int
+    queue: int
 
 
 def routes() -> list[Route]:
@@ -71,7 +74,15 @@ def _route(deployment: Deployment, revision: Revision | None) -> Route:
         root=revision.reference if revision else "",
         parent=revision.parent if revision else "",
         takes_adapters=bool(revision and not revision.adapter_uri and not revision.workload().gpus),
+        at_once=deployment.at_once,
+        queue=deployment.queue,
     )
+
+
+def is_deployed(*, project_id: UUID, name: str) -> bool:
+    """Whether a deployment of this name is there, answering or not."""
+    found = Deployment.objects.filter(project_id=project_id, name=name)
+    return found.exclude(phase=Phase.DELETED).exists()
 
 
 def deployment_row(*, project_id: UUID, deployment_id: UUID) -> Deployment:
