@@ -16,6 +16,9 @@ class Phase(models.TextChoices):
     #: Answers by one revision while the next one comes up beside it.
     UPDATING = "updating"
     UNHEALTHY = "unhealthy"
+    #: Nobody asked for it for a while; the next request wakes it.
+    SLEEPING = "sleeping"
+    WAKING = "waking"
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -33,7 +36,15 @@ class Deployment(Tracked):
     LIFECYCLE = Lifecycle(
         {
             Phase.STARTING: (Phase.LIVE, Phase.FAILED, Phase.STOPPING, Phase.DELETING),
-            Phase.LIVE: (Phase.UPDATING, Phase.UNHEALTHY, Phase.STOPPING, Phase.DELETING),
+            Phase.LIVE: (
+                Phase.UPDATING,
+                Phase.UNHEALTHY,
+                Phase.SLEEPING,
+                Phase.STOPPING,
+                Phase.DELETING,
+            ),
+            Phase.SLEEPING: (Phase.WAKING, Phase.STOPPING, Phase.DELETING),
+            Phase.WAKING: (Phase.LIVE, Phase.FAILED, Phase.STOPPING, Phase.DELETING),
             Phase.UPDATING: (Phase.UPDATING, Phase.LIVE, Phase.STOPPING, Phase.DELETING),
             Phase.UNHEALTHY: (Phase.LIVE, Phase.UPDATING, Phase.STOPPING, Phase.DELETING),
             Phase.STOPPING: (Phase.STOPPED, Phase.DELETING),

@@ -8,6 +8,12 @@ from slipway.deployments.services.facts import (
     is_deployed,
     routes,
 )
+from slipway.deployments.services.sleeping import (
+    LEAST_SLEEP_SECONDS,
+    MOST_SLEEP_SECONDS,
+    change,
+    wake,
+)
 from slipway.deployments.services.verbs import (
     NAME,
     create,
@@ -20,8 +26,11 @@ from slipway.deployments.services.verbs import (
 )
 
 __all__ = [
+    "LEAST_SLEEP_SECONDS",
+    "MOST_SLEEP_SECONDS",
     "NAME",
     "Route",
+    "change",
     "create",
     "delete",
     "deployment_row",
@@ -32,4 +41,5 @@ __all__ = [
     "start",
     "stop",
     "swap",
+    "wake",
 ]

@@ -43,7 +43,7 @@ class Route:
 
 
 def routes() -> list[Route]:
-    """Every deployment that is not deleted or being deleted, in all projects; two queries."""
+    """Every deployment that is not deleted or being deleted, in all projects; three queries."""
     shown: dict[UUID, Revision] = {}
     for revision in Revision.objects.filter(
         phase__in=[RevisionPhase.SERVING, RevisionPhase.COMING]
@@ -52,13 +52,16 @@ def routes() -> list[Route]:
         kept = shown.get(revision.deployment_id)
         if kept is None or kept.phase != RevisionPhase.SERVING:
             shown[revision.deployment_id] = revision
+    # What sleeps is known by the revision that answered last.
+    for revision in Revision.objects.filter(deployment__phase=Phase.SLEEPING).order_by("number"):
+        shown[revision.deployment_id] = revision
     rows = Deployment.objects.exclude(phase__in=[Phase.DELETING, Phase.DELETED])
     return [_route(row, shown.get(row.pk)) for row in rows.order_by("created_at", "pk")]
 
 
 def _route(deployment: Deployment, revision: Revision | None) -> Route:
     # No new requests for what is being stopped, though its replicas still answer for a moment.
-    up = revision is not None and deployment.phase != Phase.STOPPING
+    up = revision is not None and deployment.phase not in {Phase.STOPPING, Phase.SLEEPING}
     return Route(
         project_id=deployment.project_id,
         name=deployment.name,
