@@ -111,6 +111,27 @@ def test_every_change_is_seen_at_the_next_look(
     assert load() is second or what == "an external model"
 
 
+def test_one_key_that_changed_is_read_alone(owner: Any) -> None:
+    made = [tenancy.issue_key(maker=owner, name=f"k{n}").key for n in range(5)]
+    load = Loader()
+    first = load()
+    tenancy.revoke_key(maker=owner, key_id=made[0].pk, now=timezone.now())
+    tenancy.issue_key(maker=owner, name="new")
+    second = load()
+    kept = [one.digest for one in made[1:]]
+    assert all(second.keys[digest] is first.keys[digest] for digest in kept)
+    assert set(second.keys) == set(Loader()().keys)
+    assert len(second.keys) == 5
+    # More than is remembered, or a row that others hang on: everything is read.
+    for n in range(changes._REMEMBERED + 1):
+        ApiKey.objects.filter(pk=made[1].pk).update(networks=[f"10.0.{n // 250}.{n % 250}/32"])
+    third = load()
+    assert third.keys[made[1].digest].networks != ()
+    assert third.keys[made[2].digest] is not first.keys[made[2].digest]
+    Membership.objects.update(role="reader")
+    assert not any(one.may_call for one in load().keys.values())
+
+
 def test_a_change_that_is_taken_back_is_none(key: Any, owner: Any) -> None:
     load = Loader()
     first = load()

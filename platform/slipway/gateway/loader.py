@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from slipway.gateway import adapters
@@ -35,13 +35,12 @@ class Loader:
         self._opened: dict[str, str] = {}
 
     def __call__(self) -> Snapshot:
-        from django.db import close_old_connections, connections
+        from django.db import connections
 
-        close_old_connections()
         try:
             return self._look()
         except Exception:
-            # A connection that failed once may be broken for good; the next look opens a new one.
+            # The connection is kept from look to look; one that failed may be broken for good.
             connections.close_all()
             raise
 
@@ -55,7 +54,7 @@ class Loader:
             self._followed = True
         # Numbers first: what changes while we read is read again.
         at, now = traffic.numbers(), timezone.now()
-        keys = self._part("keys", at["keys"], lambda: _keys(now))
+        keys = self._part("keys", at["keys"], lambda: self._keys(at["keys"], now))
         routes = self._part("routes", (at["routes"], self._whereabouts.number), self._routes)
         limits = self._part("limits", at["limits"], _limits)
         budgets = self._part("budgets", object(), lambda: _budgets(now))
@@ -80,6 +79,25 @@ class Loader:
             self._parts[name] = read()
             self._known[name] = depends
         return self._parts[name]
+
+    def _keys(self, number: int, now: Any) -> dict[str, Key]:
+        """All keys, or the last ones with those changed that were touched since."""
+        from slipway.tenancy import services as tenancy
+        from slipway.traffic import services as traffic
+
+        last: dict[str, Key] | None = self._parts.get("keys")
+        touched = (
+            traffic.touched("keys", after=self._known["keys"], upto=number)
+            if last is not None
+            else None
+        )
+        if last is None or touched is None:
+            return _keys(tenancy.live_keys(now=now))
+        keys = dict(last)
+        for digest in tenancy.digests_of(key_ids=touched):
+            keys.pop(digest, None)
+        keys.update(_keys(tenancy.live_keys(now=now, key_ids=touched)))
+        return keys
 
     def _routes(self) -> Routes:
         from slipway.deployments import services as deployments
@@ -145,9 +163,7 @@ class Loader:
         )
 
 
-def _keys(now: Any) -> dict[str, Key]:
-    from slipway.tenancy import services as tenancy
-
+def _keys(facts: Iterable[Any]) -> dict[str, Key]:
     return {
         fact.digest: Key(
             id=str(fact.id),
@@ -157,7 +173,7 @@ def _keys(now: Any) -> dict[str, Key]:
             may_call=fact.may_call,
             networks=fact.networks,
         )
-        for fact in tenancy.live_keys(now=now)
+        for fact in facts
     }
 
 

@@ -14,8 +14,9 @@ logger = logging.getLogger(__name__)
 
 #: Two looks are at least this far apart, in seconds, however many ask for one.
 _LEAST_GAP = 0.05
-#: Looking may take this part of one core's time.
+#: Looking may take this part of one core's time, as long as a revoked key is still seen in time.
 _SHARE = 0.2
+_MOST_GAP = 2.0
 
 
 class Snapshots:
@@ -62,7 +63,8 @@ class Snapshots:
                 # A loop that is gone has nobody waiting.
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, future)
-            gap = max(_LEAST_GAP, (time.monotonic() - began) / _SHARE)
+            spent = time.monotonic() - began
+            gap = min(max(_LEAST_GAP, spent / _SHARE), _MOST_GAP)
             time.sleep(gap)
             self._asked.wait(max(0.0, self._every - gap))
 

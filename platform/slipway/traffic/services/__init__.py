@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.traffic.services.changes import follow, numbers
+from slipway.traffic.services.changes import follow, numbers, touched
 from slipway.traffic.services.externals import (
     ExternalFact,
     Place,
@@ -38,4 +38,5 @@ __all__ = [
     "resolve",
     "set_rule",
     "tls",
+    "touched",
 ]
