@@ -243,6 +243,9 @@ EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))
 CURRENCY = os.environ.get("SLIPWAY_CURRENCY", "CNY")
 
+#: Who may read /metrics; without one, only programs on this machine.
+METRICS_TOKEN = os.environ.get("SLIPWAY_METRICS_TOKEN", "")
+
 #: Hosts that a dataset may be fetched from by URL; none unless named.
 IMPORT_HOSTS = [h for h in os.environ.get("SLIPWAY_IMPORT_HOSTS", "").split(",") if h]
 #: Directories on this machine that a dataset or model may be imported from by path.
