@@ -86,6 +86,8 @@ _decoders: dict[str, msgspec.json.Decoder[Any]] = {
     CHAT: msgspec.json.Decoder(_Chat),
     COMPLETIONS: msgspec.json.Decoder(_Completion),
 }
+#: The paths that are completed by an engine.
+ENDPOINTS = frozenset(_decoders)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode

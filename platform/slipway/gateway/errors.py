@@ -20,25 +20,29 @@ class Refusal:
     #: Seconds after which it is worth asking again.
     retry_after: int | None = None
     allow: str | None = None
-    #: `x-ratelimit-…`, where a limit was asked.
-    rates: tuple[tuple[bytes, bytes], ...] = ()
+    #: `x-ratelimit-…` lines of the answer's head, where a limit was asked.
+    rates: bytes = b""
     again: bool = field(default=False, compare=False)
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self.as_dict()})
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those this refusal needs; its length is the server's business."""
-        headers = [(b"content-type", b"application/json"), *self.rates]
+    def lines(self) -> bytes:
+        """Lines of the head that this refusal needs; its length is the server's business."""
+        lines = b"content-type: application/json\r\n" + self.rates
         if self.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % self.retry_after))
+            lines += b"retry-after: %d\r\n" % self.retry_after
         elif self.status == 503 or self.code == "budget_exceeded":
-            headers.append((b"x-should-retry", b"false"))
+            lines += b"x-should-retry: false\r\n"
         if self.allow is not None:
-            headers.append((b"allow", self.allow.encode()))
+            lines += b"allow: %b\r\n" % self.allow.encode()
         if self.status == 401:
-            headers.append((b"www-authenticate", b'Bearer realm="slipway"'))
-        return headers
+            lines += b'www-authenticate: Bearer realm="slipway"\r\n'
+        return lines
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The same in pairs."""
+        return pairs(self.lines())
 
     def event(self) -> bytes:
         """The same as a server-sent event, for a stream that has begun."""
@@ -51,6 +55,12 @@ class Refusal:
             "param": self.param,
             "code": self.code,
         }
+
+
+def pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The lines of a head as ASGI wants them."""
+    split = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in split]
 
 
 def unknown_url(method: str, path: str) -> Refusal:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Scope, Snapshot
 
-Headers = tuple[tuple[bytes, bytes], ...]
+_LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
 
 
 class Bucket:
@@ -71,10 +71,11 @@ class Hold:
 
     meters: tuple[Meter, ...]
     tokens: int
-    headers: Headers
+    #: `x-ratelimit-…`, as lines of an answer's head.
+    lines: bytes
 
 
-_NOTHING = Hold((), 0, ())
+_NOTHING = Hold((), 0, b"")
 
 
 class Rates:
@@ -113,7 +114,7 @@ class Rates:
                 meter.requests.level -= 1
             if meter.tokens is not None:
                 meter.tokens.level -= tokens
-        return Hold(tuple(meters), tokens, _headers(meters))
+        return Hold(tuple(meters), tokens, _lines(meters))
 
     def settle(self, hold: Hold, *, tokens: int) -> None:
         """A request has ended and used so many tokens. Call once per hold."""
@@ -151,33 +152,31 @@ def _too_many(scope: Scope, kind: str, rule: str, wait: float, meters: list[Mete
     whose = " ".join(
         filter(None, ["this key" if key else "this project", f"for `{model}`" if model else ""])
     )
-    milliseconds = (b"retry-after-ms", b"%d" % math.ceil(wait * 1000))
+    milliseconds = b"retry-after-ms: %d\r\n" % math.ceil(wait * 1000)
     return Refusal(
         429,
         f"Rate limit reached for {whose}: {rule}. Please try again in {_duration(wait)}.",
         type=kind,
         code="rate_limit_exceeded",
         retry_after=math.ceil(wait),
-        rates=(*_headers(meters), milliseconds),
+        rates=_lines(meters) + milliseconds,
     )
 
 
-def _headers(meters: list[Meter]) -> Headers:
+def _lines(meters: list[Meter]) -> bytes:
     """`x-ratelimit-…` of the bucket of each kind that has the least left."""
-    headers: list[tuple[bytes, bytes]] = []
+    lines = b""
     for kind, buckets in (
         (b"requests", [meter.requests for meter in meters if meter.requests]),
         (b"tokens", [meter.tokens for meter in meters if meter.tokens]),
     ):
         if not buckets:
             continue
-        tightest = min(buckets, key=lambda bucket: bucket.level)
-        headers += [
-            (b"x-ratelimit-limit-" + kind, b"%d" % tightest.size),
-            (b"x-ratelimit-remaining-" + kind, b"%d" % max(0, math.floor(tightest.level))),
-            (b"x-ratelimit-reset-" + kind, _duration(tightest.until_full()).encode()),
-        ]
-    return tuple(headers)
+        tightest = buckets[0] if len(buckets) == 1 else min(buckets, key=lambda b: b.level)
+        left = max(0, math.floor(tightest.level))
+        reset = _duration(tightest.until_full()).encode()
+        lines += _LINES % (kind, tightest.size, kind, left, kind, reset)
+    return lines
 
 
 def _duration(seconds: float) -> str:
