@@ -1,4 +1,4 @@
-"""A gateway for `uvicorn gateway_process:app`, in a process that can be killed or measured."""
+"""`uvicorn --http gateway_process:Protocol gateway_process:app`, to be killed or measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gateway_world import OTHER_SECRET, SECRET, digest
 
 from slipway.gateway.asgi import Gateway
 from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.gateway.server import HotProtocol
 
 PROJECT, KEY = "a0000000-0000-0000-0000-000000000001", "b0000000-0000-0000-0000-000000000001"
 DEPLOYMENT, VERSION = "d0000000-0000-0000-0000-000000000001", "e0000000-0000-0000-0000-000000000001"
@@ -32,6 +33,10 @@ def load() -> Snapshot:
 
 
 gateway = Gateway(load=load, digest=digest, spool=Path(os.environ["SPOOL"]))
+
+
+class Protocol(HotProtocol):
+    core = gateway
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

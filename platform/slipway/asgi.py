@@ -19,12 +19,19 @@ from slipway.backends.objects import folder_urls  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
 from slipway.gateway.asgi import Gateway, address_of  # noqa: E402
 from slipway.gateway.errors import Refusal  # noqa: E402
+from slipway.gateway.server import HotProtocol  # noqa: E402
 from slipway.worker.app import app as _celery  # noqa: E402,F401 - nudges go out through it
 
 STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
 KEPT = ("/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals")
 gateway = Gateway()
+
+
+class Protocol(HotProtocol):
+    """What speaks HTTP here: `uvicorn --http slipway.asgi:Protocol`."""
+
+    core = gateway
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -146,9 +146,7 @@ class Gateway(Core):
                     if len(body) > limit:
                         return errors.too_large(limit)
         except TimeoutError:
-            return Refusal(
-                408, f"The body did not arrive within {BODY_SECONDS:g} s.", code="body_timeout"
-            )
+            return errors.too_slow("body", BODY_SECONDS)
         return bytes(body)
 
     async def _models(

@@ -128,3 +128,36 @@ def internal() -> Refusal:
         type="server_error",
         code="internal",
     )
+
+
+class Unreadable(Exception):
+    """What came is not a request that can be taken."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def misframed(error: Exception) -> Refusal:
+    return Refusal(400, f"This is not a well-formed HTTP/1.1 request: {error}.", code="bad_request")
+
+
+def too_many_waiting(most: int) -> Refusal:
+    return Refusal(
+        429,
+        f"More than {most} requests wait on this connection; open another.",
+        code="too_many_pipelined",
+        retry_after=1,
+    )
+
+
+def endless_head(most_bytes: int) -> Refusal:
+    return Refusal(
+        431,
+        f"The headers have no end; at most {most_bytes} bytes are read.",
+        code="headers_too_large",
+    )
+
+
+def too_slow(part: str, seconds: float) -> Refusal:
+    return Refusal(408, f"The {part} did not arrive within {seconds:g} s.", code=f"{part}_timeout")
