@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections import deque
@@ -29,6 +30,8 @@ MODELS = "/v1/models"
 HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 #: A body must be here this many seconds after its head.
 BODY_SECONDS = 15.0
+#: Python looks for cycles as often as objects pile up; a busy server needs it more seldom.
+_GC = (20_000, 20, 50)
 _VERSION = (b"openai-version", b"2020-10-01")
 
 
@@ -44,6 +47,10 @@ class Gateway(Core):
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                # What is there now stays: looking through it for garbage would cost milliseconds.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(*_GC)
                 try:
                     await self.start()
                 except OSError as error:

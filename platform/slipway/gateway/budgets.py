@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Route, Snapshot
@@ -15,8 +15,7 @@ _LONGEST_ANSWER = 4096
 _REACHES = {"key": "this key", "project": "this project", "organisation": "the organisation"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Aside:
+class Aside(msgspec.Struct, frozen=True, kw_only=True):
     """What was set aside for one request, and the prices it will be settled by."""
 
     owners: tuple[Owner, ...]

@@ -67,8 +67,7 @@ class Parts:
     spool: Spool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose key is known: `endpoint` is its path, `authorization` its header."""
 
     endpoint: str
@@ -92,6 +91,11 @@ class Completion:
     nothing more will come of it.
     """
 
+    __slots__ = (
+        *("_asked", "_began", "_client", "_connection", "_driver", "_events", "_first_byte_ms"),
+        *("_over", "_parts", "_sent_at", "_served", "_settled", "_started", "_ticket", "resume"),
+    )
+
     def __init__(
         self, parts: Parts, client: Client, asked: Asked, over: Callable[[Completion], None]
     ) -> None:
@@ -105,6 +109,8 @@ class Completion:
         self._began = self._sent_at = time.perf_counter()
         self._first_byte_ms: float | None = None
         self._ticket: Ticket | None = None
+        self._served: Route
+        self._events: sse.Events
         self._started = self._settled = False
         self._connection: Connection | None = None
 

@@ -42,6 +42,11 @@ _NEVER = _Never()
 class Hot:
     """One request for a completion: to uvicorn a cycle like its own, to the completion a client."""
 
+    __slots__ = (
+        *("_authorization", "_chunked", "_completion", "_endpoint", "_its_turn", "_link"),
+        *("disconnected", "keep_alive", "more_body", "paused", "pieces"),
+        *("response_complete", "response_started"),
+    )
     message_event = _NEVER
 
     def __init__(self, link: Link, endpoint: str, authorization: bytes, *, modern: bool) -> None:
