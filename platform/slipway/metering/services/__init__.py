@@ -16,6 +16,7 @@ from slipway.metering.services.ledger import (
     record_of,
     records_of,
     totals,
+    was_asked,
 )
 from slipway.metering.services.prices import cost, price_facts
 from slipway.metering.services.rollups import add_entry, counted
@@ -43,4 +44,5 @@ __all__ = [
     "reserve",
     "spent",
     "totals",
+    "was_asked",
 ]

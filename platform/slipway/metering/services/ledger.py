@@ -205,6 +205,12 @@ def totals(*, records: Any, bucket: str, group_by: Iterable[str]) -> list[Total]
     ]
 
 
+def was_asked(*, project_id: UUID, deployment_id: UUID, since: datetime) -> bool:
+    """Whether a deployment answered a request that came in since then."""
+    found = UsageRecord.objects.filter(project_id=project_id, created_at__gte=since)
+    return found.filter(deployment_id=deployment_id).exists()
+
+
 def record_of(*, project_id: UUID, request_id: str) -> UsageRecord:
     """The record of one request; NotFound if the project has none of that id."""
     record = UsageRecord.objects.filter(project_id=project_id, request_id=request_id).first()
