@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from slipway.gateway import errors
-from slipway.gateway.admit import CHAT, COMPLETIONS, Gate, Limits, Ticket
+from slipway.gateway.admit import CHAT, COMPLETIONS, EMBEDDINGS, Gate, Limits, Ticket
 from slipway.gateway.completion import CLIENT_GONE, Completion, Headers, Parts, Send
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Route, Snapshot
@@ -148,7 +148,7 @@ class Gateway:
             return given
         method, path = scope["method"], scope["path"]
         address = address_of(scope)
-        if path in {CHAT, COMPLETIONS}:
+        if path in {CHAT, COMPLETIONS, EMBEDDINGS}:
             if method != "POST":
                 return errors.not_allowed(method, path, "POST")
             ticket = await self._admit(path, given, receive, request_id, address)
