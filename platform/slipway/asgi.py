@@ -64,6 +64,10 @@ def is_kept(method: str, path: str) -> bool:
     """Whether a path of /v1 is Django's; a model is looked at in the gateway and deleted here."""
     if method == "DELETE" and path.startswith("/v1/models/"):
         return True
+    if path == "/v1/chat/completions":
+        return method == "GET"
+    if path.startswith("/v1/chat/completions/"):
+        return True
     return path.startswith(KEPT) and any(path == p or path.startswith(p + "/") for p in KEPT)
 
 

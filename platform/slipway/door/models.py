@@ -345,6 +345,13 @@ class StoredCompletion(Record):
         ]
 
 
+class CompletionSpool(Record):
+    """How far a spool file of completions has been taken in; moves along with their rows."""
+
+    name = models.CharField(max_length=128, unique=True)
+    offset_bytes = models.PositiveBigIntegerField(default=0)
+
+
 class ModerationPolicy(Record):
     """By what a project's texts are judged."""
 
