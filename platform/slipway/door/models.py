@@ -107,8 +107,12 @@ class FineTune(Tracked):
     validation_file = models.ForeignKey(File, on_delete=models.PROTECT, null=True, related_name="+")
     suffix = models.CharField(max_length=64, blank=True, default="")
     seed = models.PositiveIntegerField()
-    #: n_epochs, batch_size, learning_rate_multiplier: numbers or "auto".
+    #: supervised, dpo or reinforcement.
+    method = models.CharField(max_length=16, default="supervised")
+    #: As asked for: n_epochs, batch_size, learning_rate_multiplier …: numbers or "auto".
     hyperparameters = models.JSONField(default=dict)
+    #: Of a reinforcement job, as given.
+    grader = models.JSONField(null=True)
     metadata = models.JSONField(null=True)
 
     training_job_id = models.UUIDField(null=True, db_index=True)
@@ -116,6 +120,8 @@ class FineTune(Tracked):
     paused_at = models.DateTimeField(null=True)
     #: The name it is called by once it has succeeded.
     fine_tuned_model = models.CharField(max_length=63, blank=True, default="", db_index=True)
+    #: The same name, from when the training is queued; its checkpoints are named by it.
+    result_name = models.CharField(max_length=63, blank=True, default="", db_index=True)
     deployment_id = models.UUIDField(null=True)
     #: Set while the weights of a deleted model wait for its deployment to end.
     model_deleted_at = models.DateTimeField(null=True)
