@@ -170,7 +170,8 @@ BEYOND = [
 
 def test_time_memory_and_output_are_capped_and_the_jail_is_killed_whole() -> None:
     for source, told in BEYOND:
-        assert told in fault(source, seconds=1), source
+        # Short where the time itself is tried, long where a busy machine must not matter.
+        assert told in fault(source, seconds=1 if "longer" in told else 30), source
     # What is printed is nobody's answer, however much it is.
     assert graded("def grade(s, i):\n    print('x' * 10**7)\n    return 1\n") == 1
 

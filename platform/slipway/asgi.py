@@ -23,7 +23,14 @@ from slipway.worker.app import app as _celery  # noqa: E402,F401 - nudges go out
 
 STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
-KEPT = ("/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals")
+KEPT = (
+    "/v1/files",
+    "/v1/uploads",
+    "/v1/fine_tuning",
+    "/v1/batches",
+    "/v1/evals",
+    "/v1/organization",
+)
 gateway = Gateway()
 
 

@@ -2,7 +2,16 @@
 
 from django.urls import path, re_path
 
-from slipway.door.api import batches, evals, files, graders, manners, tuning, uploads
+from slipway.door.api import (
+    batches,
+    evals,
+    files,
+    graders,
+    manners,
+    organization,
+    tuning,
+    uploads,
+)
 
 urlpatterns = [
     path("files", files.FilesView.as_view()),
@@ -37,6 +46,7 @@ urlpatterns = [
         "evals/<str:eval_id>/runs/<str:run_id>/output_items/<str:item_id>",
         evals.ItemView.as_view(),
     ),
+    *organization.urlpatterns,
     path("models/<path:model>", tuning.ModelView.as_view()),
     re_path(r"^.*$", manners.UnknownView.as_view()),
 ]

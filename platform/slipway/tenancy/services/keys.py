@@ -222,6 +222,11 @@ def check_key(*, secret: str, now: datetime, address: str | None = None) -> Prin
     return principal_in(user=key.made_by, project=key.project, key_id=key.pk, scopes=_scopes(key))
 
 
+def scopes_of(*, key_id: UUID) -> Levels:
+    """What a key may do at most."""
+    return _scopes(ApiKey.objects.get(pk=key_id))
+
+
 def _scopes(key: ApiKey) -> Levels:
     return grants.levels_of_role(key.role, key.scopes)
 
