@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from slipway.gateway import budgets, errors, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
 from slipway.tenancy.rules.networks import allowed_from
+from slipway.tenancy.rules.secrets import LENT_PREFIX
 from slipway_contracts.usage import UsageLine
 
 CHAT = "/v1/chat/completions"
@@ -147,7 +148,11 @@ class Gate:
         scheme, _, secret = header.partition(b" ")
         if scheme.lower() != b"bearer" or len(secret) > 512:
             return None
-        key = snapshot.keys.get(self._digest(secret.strip().decode("latin-1")))
+        text = secret.strip().decode("latin-1")
+        key = snapshot.keys.get(self._digest(text))
+        if key is not None and key.networks and text.startswith(LENT_PREFIX):
+            # The platform works on the key's behalf, which was asked for from where it may be used.
+            key = replace(key, networks=())
         # Only good keys are remembered: bad ones are without number.
         if key is not None and len(snapshot.seen) < self.limits.seen:
             snapshot.seen[header] = key

@@ -10,6 +10,7 @@ from slipway.door.api import (
     graders,
     manners,
     moderate,
+    organization,
     responses,
     tuning,
     uploads,
@@ -56,6 +57,7 @@ urlpatterns = [
     path("responses/<str:response_id>/cancel", responses.CancelView.as_view()),
     path("responses/<str:response_id>/input_items", responses.InputItemsView.as_view()),
     path("moderations/policy", moderate.PolicyView.as_view()),
+    *organization.urlpatterns,
     path("models/<path:model>", tuning.ModelView.as_view()),
     re_path(r"^.*$", manners.UnknownView.as_view()),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, Sum
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
 from slipway.core import spools
 from slipway.core.errors import NotFound
@@ -152,11 +152,36 @@ def records_of(*, project_id: UUID, **filters: Any) -> Any:
     return query.filter(**filters)
 
 
+def requests_of(
+    *,
+    project_ids: Sequence[UUID],
+    endpoints: Sequence[str],
+    since: datetime,
+    until: datetime,
+    bucket: str,
+    models: Sequence[str] = (),
+    key_ids: Collection[UUID] | None = None,
+) -> list[Total]:
+    """Requests of several projects per bucket (`minute` too), project, key and model."""
+    rows = UsageRecord.objects.filter(
+        project_id__in=project_ids,
+        endpoint__in=endpoints,
+        created_at__gte=since,
+        created_at__lt=until,
+    )
+    if models:
+        rows = rows.filter(model__in=models)
+    if key_ids is not None:
+        rows = rows.filter(key_id__in=key_ids)
+    return totals(records=rows, bucket=bucket, group_by=("project_id", "key_id", "model"))
+
+
 def totals(*, records: Any, bucket: str, group_by: Iterable[str]) -> list[Total]:
-    """Sums per bucket (a key of BUCKETS, in UTC) and group, oldest first."""
+    """Sums per bucket (a key of BUCKETS, or `minute`, in UTC) and group, oldest first."""
     names = list(group_by)
+    trunc: Any = TruncMinute if bucket == "minute" else BUCKETS[bucket]
     rows = (
-        records.annotate(start=BUCKETS[bucket]("created_at", tzinfo=UTC))
+        records.annotate(start=trunc("created_at", tzinfo=UTC))
         .values("start", *names)
         .annotate(
             requests=Count("id"),
