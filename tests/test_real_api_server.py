@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import kubernetes.config
 import pytest
 import servers
 from cluster import modules
-from cluster.control_plane import ControlPlane, control_plane, wait_for
+from cluster.control_plane import ControlPlane, control_plane, kuberay, kueue, scheduler, wait_for
 
 from slipway.backends.compute.kubernetes import Kubernetes
 from slipway_contracts.workload import Kind, State, Workload
@@ -34,7 +35,7 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
+def plane() -> ControlPlane:
     found = control_plane()
     install(found, "slipway-crds", "default", {})
     for module, folder in (
@@ -43,20 +44,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
     ):
         files = modules.module(module) / folder
         found.kubectl("apply", "--server-side", "-f", str(files))
-    wait_for(lambda: established(found), "all definitions established")
+    found.kubectl("wait", "--for=condition=Established", "crds", "--all", "--timeout=50s")
     return found
-
-
-def established(plane: ControlPlane) -> bool:
-    found = plane.get("default", "crds")
-    return all(
-        any(
-            c["type"] == "Established" and c["status"] == "True"
-            for c in crd["status"]["conditions"]
-        )
-        for crd in found
-        if "conditions" in crd.get("status", {})
-    )
 
 
 def install(
@@ -330,3 +319,136 @@ def test_of_two_operators_one_works_and_the_other_takes_over(
     wait_for(lambda: plane.get(space, "rayjobs", second.name), "the second run", 120)
     for each in (first, second):
         back.delete(each.name)
+
+
+# -- Kueue ------------------------------------------------------------------------------
+
+
+def queue(namespace: str, gpus: int) -> list[dict[str, Any]]:
+    """A queue of a namespace with a quota of its own."""
+    quotas = {"cpu": 100, "memory": "1Ti", "nvidia.com/gpu": gpus}
+    flavors = [
+        {
+            "name": "default",
+            "resources": [{"name": key, "nominalQuota": value} for key, value in quotas.items()],
+        }
+    ]
+    api = {"apiVersion": "kueue.x-k8s.io/v1beta1"}
+    groups = [{"coveredResources": list(quotas), "flavors": flavors}]
+    spec = {"namespaceSelector": {}, "resourceGroups": groups}
+    return [
+        api | {"kind": "ResourceFlavor", "metadata": {"name": "default"}},
+        api | {"kind": "ClusterQueue", "metadata": {"name": namespace}, "spec": spec},
+        api
+        | {
+            "kind": "LocalQueue",
+            "metadata": {"name": "research", "namespace": namespace},
+            "spec": {"clusterQueue": namespace},
+        },
+    ]
+
+
+def test_kueue_admits_what_the_quota_holds_and_each_other_run_says_its_place(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    kueue()
+    namespace = plane.namespace()
+    install(plane, "slipway", namespace, VALUES | {"workloads": {"queue": "research"}}, "small")
+    plane.apply(*queue(namespace, gpus=2), namespace=namespace)
+    back = compute(plane, namespace)
+    asked = [
+        dataclasses.replace(run, gpus=1, submitted_at=1e9 + i) for i, run in enumerate(runs(4))
+    ]
+    too_big = dataclasses.replace(runs(1)[0], gpus=3)
+    copies = Operator(plane, namespace, tmp_path)
+    try:
+        copies.start("--standalone")
+        for each in asked:
+            back.apply(each)
+            wait_for(lambda name=each.name: plane.get(namespace, "rayjobs", name), "its RayJob")
+
+        def admitted() -> list[str]:
+            jobs = plane.get(namespace, "rayjobs")
+            return sorted(j["metadata"]["name"] for j in jobs if not j["spec"].get("suspend"))
+
+        first, second, third, fourth = [each.name for each in asked]
+        wait_for(lambda: admitted() == [first, second], "two admitted, as many as the quota holds")
+        wait_for(lambda: "place 1" in back.observe(third).reason, "the third to say its place")
+        wait_for(lambda: "place 2" in back.observe(fourth).reason, "the fourth to say its place")
+        back.apply(too_big)
+        wait_for(lambda: "quota" in back.observe(too_big.name).reason, "what is too big to say so")
+        done = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}
+        plane.patch_status(namespace, "rayjobs", first, done)
+        wait_for(lambda: third in admitted(), "the next to be admitted")
+        wait_for(lambda: back.observe(first).state is State.SUCCEEDED, "the first to be done")
+        wait_for(lambda: "place 1" in back.observe(fourth).reason, "the fourth to move up")
+        # Deleted while it waits: its place is free, and nothing of it is left.
+        back.delete(fourth)
+        wait_for(lambda: back.observe(fourth).state is State.ABSENT, "gone")
+        names = [w["metadata"]["name"] for w in plane.get(namespace, "workloads")]
+        assert not [name for name in names if fourth in name]
+    finally:
+        copies.stop()
+        for each in (*asked, too_big):
+            plane.kubectl(
+                "delete", "run", each.name, "-n", namespace, "--ignore-not-found", "--wait=false"
+            )
+    said = [line for log in copies.each() for line in log.splitlines()]
+    assert [line for line in said if "forbidden" in line] == []
+
+
+# -- KubeRay and the scheduler --------------------------------------------------------------
+
+
+def test_pods_that_kuberay_makes_are_admitted_and_the_run_says_what_they_wait_for(
+    plane: ControlPlane, space: str, operator: Operator
+) -> None:
+    scheduler()
+    kuberay()
+    back = compute(plane, space)
+    [run] = runs(1)
+    run = dataclasses.replace(run, workers=2, gpus=1)
+    serve = Workload(
+        name=f"serve-{time.time_ns() % 10**12:012d}-1",
+        kind=Kind.SERVE,
+        inputs={"base": "s3://slipway/models/base"},
+        settings={"served_name": "line", "engine": "auto"},
+        submitted_at=time.time(),
+    )
+    operator.start("--standalone")
+    for each in (run, serve):
+        back.apply(each)
+
+        def reason(name: str = each.name) -> str:
+            return back.observe(name).reason
+
+        wait_for(
+            lambda: "no nodes available" in reason(),
+            f"why {each.name} waits, said by the scheduler",
+            120,
+        )
+        pods = plane.get(space, "pods", **{"slipway.dev/workload": each.name})
+        assert pods
+        for pod in pods:
+            assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    heads = plane.get(
+        space, "pods", **{"slipway.dev/workload": run.name, "ray.io/node-type": "head"}
+    )
+    workers = plane.get(
+        space, "pods", **{"slipway.dev/workload": run.name, "ray.io/node-type": "worker"}
+    )
+    assert (len(heads), len(workers)) == (1, 2)
+    asked = {
+        pod["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu") for pod in workers
+    }
+    assert asked == {"1"}
+    refused = [e for e in plane.get(space, "events") if "violates PodSecurity" in e["message"]]
+    assert refused == []
+    for each in (run, serve):
+        back.delete(each.name)
+    names = [run.name, serve.name]
+    wait_for(lambda: states(back, names) == {State.ABSENT}, "both gone", 120)
+    assert plane.get(space, "rayclusters") == []
+    assert [
+        p for p in plane.get(space, "pods") if "slipway.dev/workload" in p["metadata"]["labels"]
+    ] == []

@@ -7,12 +7,15 @@ process that started it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
 import http.client
 import ipaddress
 import json
+import os
 import secrets
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -88,8 +91,7 @@ class ControlPlane:
         """An object, a list of objects without a name, None where there is none."""
         words = ["get", kind, *([name] if name else []), "-n", namespace, "-o", "json"]
         words += ["--ignore-not-found"] if name else []
-        for key, value in labels.items():
-            words += ["-l", f"{key}={value}"]
+        words += ["-l", ",".join(f"{key}={value}" for key, value in labels.items())]
         text = self.kubectl(*words)
         found = json.loads(text) if text.strip() else None
         return found["items"] if found and not name else found
@@ -228,6 +230,102 @@ def _controllers(plane: ControlPlane) -> servers.Server:
 
     command = [modules.kubernetes("kube-controller-manager"), *words]
     return servers.started(command, own, port, answers, str)
+
+
+@cache
+def scheduler() -> servers.Server:
+    """The real scheduler; without nodes it can only say why nothing runs."""
+    plane = control_plane()
+    own = plane.folder / "scheduler"
+    own.mkdir()
+    port = servers.free_port()
+    options = {
+        "kubeconfig": plane.kubeconfig(),
+        "leader-elect": "false",
+        "bind-address": "127.0.0.1",
+        "secure-port": port,
+    }
+    words = [f"--{key}={value}" for key, value in options.items()]
+    answers = _listens(port)
+    return servers.started([modules.kubernetes("kube-scheduler"), *words], own, port, answers, str)
+
+
+@cache
+def kuberay() -> servers.Server:
+    """KubeRay's operator as a process beside the cluster; it cannot reach Ray inside of pods."""
+    plane = control_plane()
+    own = plane.folder / "kuberay"
+    own.mkdir()
+    port = servers.free_port()
+    words = [
+        "--enable-leader-election=false",
+        f"--metrics-addr=127.0.0.1:{servers.free_port()}",
+        f"--health-probe-bind-address=127.0.0.1:{port}",
+        f"--kubeconfig={plane.kubeconfig()}",
+    ]
+    return servers.started([modules.kuberay(), *words], own, port, _listens(port), str)
+
+
+@cache
+def kueue() -> servers.Server:
+    """Kueue as a process beside the cluster; the API server asks its webhooks by their address."""
+    plane = control_plane()
+    own = plane.folder / "kueue"
+    own.mkdir()
+    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kueue-system"}})
+    port, health = servers.free_port(), servers.free_port()
+    certificates = own / "etc/kueue/metrics/certs"
+    certificates.mkdir(parents=True)
+    for name in ("tls.crt", "tls.key"):
+        (certificates / name).symlink_to(plane.folder / name.replace("tls", "server"))
+    configuration = {
+        "apiVersion": "config.kueue.x-k8s.io/v1beta1",
+        "kind": "Configuration",
+        "namespace": "kueue-system",
+        "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
+        "metrics": {"bindAddress": "0"},
+        "webhook": {"host": "127.0.0.1", "port": port, "certDir": str(certificates)},
+        "leaderElection": {"leaderElect": False},
+        "internalCertManagement": {"enable": False},
+        "clientConnection": {"qps": 300, "burst": 500},
+        "integrations": {"frameworks": ["ray.io/rayjob", "ray.io/raycluster"]},
+    }
+    (own / "config.yaml").write_text(yaml.safe_dump(configuration))
+    # It insists on certificates below /etc/kueue; in a mount namespace it gets an /etc of its own.
+    words = [f"--config={own / 'config.yaml'}", "--feature-gates=VisibilityOnDemand=false"]
+    script = 'mount --bind "$0" /etc && exec "$@"'
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    command = [*alone, "sh", "-c", script, own / "etc", modules.kueue(), *words]
+    environment = {"KUBECONFIG": str(plane.kubeconfig())}
+    server = servers.started(command, own, port, _listens(port), str, environment=environment)
+    plane.apply(*_webhooks(plane, port))
+    return server
+
+
+def _webhooks(plane: ControlPlane, port: int) -> list[Object]:
+    """Kueue's own webhooks for Ray and its own kinds, by address and not by a Service."""
+    file = modules.module("sigs.k8s.io/kueue") / "config/components/webhook/manifests.yaml"
+    ca = base64.b64encode((plane.folder / "ca.crt").read_bytes()).decode()
+    found = []
+    for document in yaml.safe_load_all(file.read_text()):
+        kept = [
+            hook
+            for hook in document["webhooks"]
+            if {"ray.io", "kueue.x-k8s.io"} & set(hook["rules"][0]["apiGroups"])
+        ]
+        for hook in kept:
+            path = hook["clientConfig"]["service"]["path"]
+            hook["clientConfig"] = {"url": f"https://127.0.0.1:{port}{path}", "caBundle": ca}
+        found.append(document | {"webhooks": kept})
+    return found
+
+
+def _listens(port: int) -> Callable[[], bool]:
+    def answers() -> bool:
+        socket.create_connection(("127.0.0.1", port), 2).close()
+        return True
+
+    return answers
 
 
 def _certificates(folder: Path) -> None:

@@ -44,6 +44,18 @@ def etcd() -> Path:
 
 
 @cache
+def kuberay() -> Path:
+    """The real operator of KubeRay."""
+    return _built("kuberay", "github.com/ray-project/kuberay/ray-operator", minutes=2)
+
+
+@cache
+def kueue() -> Path:
+    """The real Kueue."""
+    return _built("kueue", "sigs.k8s.io/kueue/cmd/kueue", minutes=3)
+
+
+@cache
 def module(name: str) -> Path:
     """The folder of a module's sources, at the version and hash pinned in `crds/`."""
     command = [servers.go(HERE / "crds"), "mod", "download", "-json", name]
