@@ -83,7 +83,7 @@ class Route:
     adapter: str = ""
     #: Tokens of prompt and answer together; 0 if unknown.
     context_length: int = 0
-    #: `completions`, `chat`, `system`, `tools`.
+    #: `completions`, `chat`, `system`, `tools`; or `embedding`.
     capabilities: tuple[str, ...] = ()
     #: Set where others answer for this name too.
     rule: Rule | None = None

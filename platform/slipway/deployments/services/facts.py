@@ -30,7 +30,7 @@ class Route:
     created_at: datetime
     #: Positions that the model attends to, prompt and answer together; 0 if unknown.
     context_length: int
-    #: `completions`, `chat`, `system`, `tools`.
+    #: `completions`, `chat`, `system`, `tools`; or `embedding`.
     capabilities: tuple[str, ...]
     #: `name@number` of the model version, and the model it was tuned from (or empty).
     root: str
