@@ -25,7 +25,7 @@ class Scene:
 
     def leave(self, place: Place | Refusal) -> None:
         assert isinstance(place, Place)
-        self.lanes.leave("d", place)
+        self.lanes.leave(place)
 
 
 def is_at_work(place: Place | Refusal) -> bool:

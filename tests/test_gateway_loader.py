@@ -190,9 +190,12 @@ def test_an_external_model_is_a_route_once_its_name_is_looked_up(
     assert load().routes[key].endpoints == ()
     wait_until(lambda: load().routes[key].endpoints)
     route = load().routes[key]
-    assert route.endpoints == ("https://[2606:4700::1111]:443", "https://93.184.216.34:443")
+    assert route.endpoints == (
+        "https://[2606:4700::1111]:443#api.example.com",
+        "https://93.184.216.34:443#api.example.com",
+    )
     assert route.origin is not None
-    assert (route.origin.netloc, route.origin.tls_name) == ("api.example.com", "api.example.com")
+    assert route.origin.netloc == "api.example.com"
     assert (route.origin.base_path, route.origin.model) == ("/openai/v1", "gpt-x")
     assert route.origin.authorization == "Bearer sk-theirs"
     assert "theirs" not in repr(route)

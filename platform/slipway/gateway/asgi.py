@@ -73,6 +73,7 @@ class Gateway(Core):
         if answer is None:
             return
         if isinstance(answer, Refusal):
+            self.watch.refuse(answer.code)
             status, body = answer.status, answer.body()
             headers += answer.headers()
         else:
@@ -107,7 +108,11 @@ class Gateway(Core):
             if isinstance(body, Refusal):
                 return body
             asked = Asked(
-                endpoint=path, authorization=authorization, body=body, request_id=request_id
+                endpoint=path,
+                authorization=authorization,
+                body=body,
+                request_id=request_id,
+                session=given.get(b"x-session-id", b""),
             )
             await self._complete(asked, receive, send)
             return None

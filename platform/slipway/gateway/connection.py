@@ -77,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         self.paused = False
         self._whole = False
         self._request_id = b""
+        self.patience = math.inf
         #: When its last bytes must have come, in the loop's seconds.
         self.last_by = math.inf
         self.started_at = self.heard_at = self._now()
@@ -84,9 +85,18 @@ class Connection(asyncio.BufferedProtocol):
     # What the pool and the server call
 
     def start(
-        self, request: bytes, *, request_id: bytes, whole: bool, wake: Callable[[], None]
+        self,
+        request: bytes,
+        *,
+        request_id: bytes,
+        whole: bool,
+        wake: Callable[[], None],
+        patience: float = math.inf,
     ) -> None:
         """Send a request; `whole` reads the answer to its end before anyone takes of it.
+
+        `patience` is the longest silence in seconds, where it is less than that of the pool. With
+        an empty `request_id` the answer may name itself as it likes.
 
         An engine that names a request in its answer (`x-request-id`) must name this one: a late
         second answer to the one before would otherwise pass for the answer to this.
@@ -94,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reset()
         self._request_id = request_id
         self._wake = wake
+        self.patience = patience
         self.reused, self._used = self._used, True
         self._whole, self.busy = whole, True
         if self._transport is None:
@@ -221,7 +232,8 @@ class Connection(asyncio.BufferedProtocol):
             raise BadFraming(f"status {self.status}, which nobody asked for")
         if self._parser.get_http_version() != "1.1":
             raise BadFraming(f"HTTP/{self._parser.get_http_version()}")
-        if self.headers.get(b"x-request-id", self._request_id) != self._request_id:
+        named = self.headers.get(b"x-request-id", self._request_id)
+        if self._request_id and named != self._request_id:
             raise BadFraming("the answer to another request")
         if b"content-length" not in self.headers and b"transfer-encoding" not in self.headers:
             raise BadFraming("neither content-length nor chunked: a cut could not be told")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,12 @@ from slipway.gateway.facts import Key, Snapshot
 from slipway.gateway.snapshot import Snapshots
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
+from slipway.gateway.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+#: A deployment is not told to wake more often than this, in seconds.
+_WAKE_PAUSE = 2.0
 
 
 class Watched(Protocol):
@@ -30,7 +38,9 @@ class Core:
     """Begins completions and keeps their time.
 
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
-    `digest` turns a secret into what keys are stored under, `spool` is a directory.
+    `digest` turns a secret into what keys are stored under, `spool` is a directory, `wake` tells
+    the platform (in a thread) that a deployment which sleeps is asked for, `tls` is how servers
+    that are not ours are verified.
     """
 
     def __init__(
@@ -41,19 +51,27 @@ class Core:
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        wake: Callable[[str], None] | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         if load is None or digest is None or spool is None:
             from django.conf import settings
 
-            from slipway.gateway import snapshot
+            from slipway.deployments import services as deployments
+            from slipway.gateway.loader import Loader
             from slipway.tenancy import services as tenancy
+            from slipway.traffic import services as traffic
 
-            load = load or snapshot.load
+            load = load or Loader()
+            wake, tls = wake or deployments.wake_up, tls or traffic.tls
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
         self.gate = Gate(digest=digest, limits=limits)
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
+        self.watch = Watch()
+        self._rouse, self._tls = wake, tls
+        self._woken: dict[str, float] = {}
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
@@ -67,10 +85,11 @@ class Core:
         """Raises OSError if the spool cannot be made."""
         self.spool.start()
         self.snapshots.start()
-        upstreams = Upstreams(self.timeouts)
+        upstreams = Upstreams(self.timeouts, self._tls)
         self._parts = Parts(
-            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
-        )
+            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
+            watch=self.watch, wake=self.wake,
+        )  # fmt: skip
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
 
@@ -80,6 +99,20 @@ class Core:
             await self._parts.upstreams.close()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
+
+    def wake(self, deployment_id: str) -> None:
+        """Have the platform bring back what sleeps; in a thread, for it asks the database."""
+        now = time.monotonic()
+        if self._rouse is None or self._woken.get(deployment_id, -_WAKE_PAUSE) + _WAKE_PAUSE > now:
+            return
+        self._woken = {k: at for k, at in self._woken.items() if at + _WAKE_PAUSE > now}
+        self._woken[deployment_id] = now
+        work = asyncio.get_running_loop().run_in_executor(None, self._rouse, deployment_id)
+        work.add_done_callback(_woke)
+
+    def running(self) -> int:
+        """Requests that are being answered or wait to be."""
+        return len(self._running)
 
     def request_id(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
@@ -118,3 +151,9 @@ class Core:
         for watched in list(self.watched):
             watched.look(now)
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
+
+
+def _woke(work: asyncio.Future[None]) -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        # It is asked for again while somebody waits.
+        logger.warning("what sleeps could not be woken: %s", error)

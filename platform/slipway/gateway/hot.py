@@ -44,13 +44,23 @@ class Hot:
 
     __slots__ = (
         *("_authorization", "_chunked", "_completion", "_endpoint", "_its_turn", "_link"),
+        "_session",
         *("disconnected", "keep_alive", "more_body", "paused", "pieces"),
         *("response_complete", "response_started"),
     )
     message_event = _NEVER
 
-    def __init__(self, link: Link, endpoint: str, authorization: bytes, *, modern: bool) -> None:
+    def __init__(
+        self,
+        link: Link,
+        endpoint: str,
+        authorization: bytes,
+        *,
+        modern: bool,
+        session: bytes = b"",
+    ) -> None:
         self._link = link
+        self._session = session
         self._endpoint, self._authorization = endpoint, authorization
         # HTTP/1.0 knows no chunks, and ends a stream by closing.
         self._chunked = self.keep_alive = modern
@@ -82,6 +92,7 @@ class Hot:
             authorization=self._authorization,
             body=body,
             request_id=core.request_id(),
+            session=self._session,
         )
         self.pieces.clear()
         self._completion = core.complete(self, asked)

@@ -130,6 +130,7 @@ class Loader:
 
         addresses, trouble = self._whereabouts.of(place)
         authorization = ""
+        name = f"#{place.host}" if place.scheme == "https" else ""
         if fact.credential:
             try:
                 if fact.credential not in self._opened:
@@ -144,7 +145,7 @@ class Loader:
             deployment_id=str(fact.id),
             version_id=str(fact.id),
             endpoints=tuple(
-                f"{place.scheme}://{f'[{one}]' if ':' in one else one}:{place.port}"
+                f"{place.scheme}://{f'[{one}]' if ':' in one else one}:{place.port}{name}"
                 for one in addresses
             ),
             state="live" if addresses else "unhealthy",
@@ -154,7 +155,6 @@ class Loader:
             capabilities=("completions", "chat", "system"),
             origin=Origin(
                 netloc=place.netloc,
-                tls_name=place.host if place.scheme == "https" else "",
                 base_path=place.path,
                 model=fact.model,
                 authorization=authorization,

@@ -177,7 +177,8 @@ class HotProtocol(HttpToolsProtocol):
             or isinstance(self.core.known(authorization, self._address()), Refusal)
         ):
             return None
-        return Hot(self, endpoint, authorization, modern=version == "1.1")
+        session = given.get(b"x-session-id", b"")
+        return Hot(self, endpoint, authorization, modern=version == "1.1", session=session)
 
     def _too_long(self) -> bool:
         if self._head_bytes + self._read_bytes <= HEADER_BYTES:
