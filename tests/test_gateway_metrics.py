@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from slipway.gateway import metrics
+from slipway.gateway.spool import Spool
 from slipway.gateway.watch import MOST_SERIES, Watch
 from slipway_contracts.usage import UsageLine
 
@@ -26,7 +27,7 @@ def line(**changes: Any) -> UsageLine:
 
 class Seen:
     def __init__(self, spool: Path) -> None:
-        self.watch, self._spool = Watch(), spool
+        self.watch, self.spool = Watch(), Spool(spool)
 
     def running(self) -> int:
         return 3
@@ -36,9 +37,6 @@ class Seen:
 
     def keys_and_routes(self) -> tuple[int, int]:
         return 2, 1
-
-    def spool_directory(self) -> Path:
-        return self._spool
 
     def read(self) -> dict[str, dict[tuple[str, ...], float]]:
         text, kind = metrics.page(self, "text/plain")
@@ -112,3 +110,29 @@ def test_counting_costs_little(seen: Seen) -> None:
     one = line()
     best = min(timeit.repeat(lambda: seen.watch.settled(one), number=1000, repeat=20)) / 1000
     assert best < 20e-6, f"{best * 1e6:.2f} µs"
+
+
+def test_the_web_process_shows_them_and_hides_them_from_others(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    import httpx
+
+    from slipway import asgi
+
+    async def get(address: str, **headers: str) -> httpx.Response:
+        transport = httpx.ASGITransport(asgi.application, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return await http.get("/metrics", headers=headers)
+
+    seen = asyncio.run(get("127.0.0.1"))
+    assert seen.status_code == 200
+    assert "slipway_gateway_in_flight 0.0" in seen.text
+    assert asyncio.run(get("10.0.0.9")).status_code == 404
+    settings.METRICS_TOKEN = "t"
+    assert asyncio.run(get("127.0.0.1")).status_code == 404
+    opened = asyncio.run(
+        get("10.0.0.9", authorization="Bearer t", accept="application/openmetrics-text")
+    )
+    assert opened.text.endswith("# EOF\n")

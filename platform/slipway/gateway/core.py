@@ -114,6 +114,14 @@ class Core:
         """Requests that are being answered or wait to be."""
         return len(self._running)
 
+    def picture_age(self) -> float:
+        """Seconds since keys and routes were last read."""
+        return time.monotonic() - self.snapshots.seen_at
+
+    def keys_and_routes(self) -> tuple[int, int]:
+        """How many of both there are."""
+        return len(self.snapshots.current.keys), len(self.snapshots.current.routes)
+
     def request_id(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
 

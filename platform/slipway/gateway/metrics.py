@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -16,15 +15,17 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from slipway.gateway.spool import Spool
 from slipway.gateway.watch import Histogram, Watch
 
 _BY = ["project", "model"]
 
 
 class Seen(Protocol):
-    """What is told beside the counts."""
+    """What is told beside the counts; a gateway's core is one."""
 
-    watch: Watch
+    @property
+    def watch(self) -> Watch: ...
 
     def running(self) -> int:
         """Requests in flight."""
@@ -34,7 +35,8 @@ class Seen(Protocol):
 
     def keys_and_routes(self) -> tuple[int, int]: ...
 
-    def spool_directory(self) -> Path: ...
+    @property
+    def spool(self) -> Spool: ...
 
 
 def may_read(headers: Mapping[bytes, bytes], address: str, token: str) -> bool:
@@ -117,7 +119,7 @@ class _Collector:
 
     def _gauges(self) -> Iterator[Any]:
         keys, routes = self._seen.keys_and_routes()
-        files = [path.stat().st_size for path in self._seen.spool_directory().glob("*.jsonl")]
+        files = [path.stat().st_size for path in self._seen.spool.directory.glob("*.jsonl")]
         for name, text, value in (
             ("in_flight", "Requests being answered.", self._seen.running()),
             ("picture_age_seconds", "Since keys and routes were read.", self._seen.picture_age()),

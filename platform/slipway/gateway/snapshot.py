@@ -24,6 +24,8 @@ class Snapshots:
 
     def __init__(self, load: Callable[[], Snapshot], *, every_seconds: float = 0.5) -> None:
         self.current = Snapshot()
+        #: When it was last seen that this is how things are, in monotonic seconds.
+        self.seen_at = time.monotonic()
         self._load = load
         self._every = every_seconds
         self._asked = threading.Event()
@@ -69,8 +71,10 @@ class Snapshots:
             self._asked.wait(max(0.0, self._every - gap))
 
     def _look(self) -> None:
+        began = time.monotonic()
         try:
             self.current = self._load()
+            self.seen_at = began
         except Exception as error:  # noqa: BLE001 - whatever it is, yesterday's picture serves better than none
             if not self._failing:
                 logger.warning("keys and routes cannot be read, serving the last ones: %s", error)
