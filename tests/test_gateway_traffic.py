@@ -157,6 +157,57 @@ def test_a_fallback_that_is_full_is_passed_over(gw: Any) -> None:
     assert answer.headers["retry-after"] == "1"
 
 
+# A second replica
+
+
+def test_a_late_replica_is_raced_by_another_and_given_up(gw: Any) -> None:
+    async def late(exchange: Exchange) -> None:
+        await asyncio.sleep(20)
+
+    serve(gw, Rule(shares=(("m", 100),), hedge_seconds=0.1),
+          m={"endpoints": (gw.engine.address, gw.second.address)})  # fmt: skip
+    for stream in (False, True):
+        gw.engine.script, gw.second.script = late, answer_well
+        gw.engine.hung_up.clear()
+        # The least busy one is asked first; of two that are idle, the first.
+        gw.gateway._parts.upstreams._allowance._left = 5.0
+        before = gw.gateway.watch.hedges_won
+        began = time.monotonic()
+        got = ask(gw, stream=stream)
+        assert got.status_code == 200
+        assert time.monotonic() - began < 5
+        assert gw.gateway.watch.hedges_won == before + 1
+        wait_until(lambda: gw.engine.hung_up)
+        assert gw.records()[-1]["completion_tokens"] == 5
+    # What is not late is asked once, and without an allowance nobody is asked twice.
+    gw.engine.script = answer_well
+    hedged, asked = gw.gateway.watch.hedged, len(gw.second.exchanges)
+    assert ask(gw).status_code == 200
+    gw.gateway._parts.upstreams._allowance._left = 0.0
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.4)
+        await answer_well(exchange)
+
+    gw.engine.script = slow
+    assert ask(gw).status_code == 200
+    assert (gw.gateway.watch.hedged, len(gw.second.exchanges)) == (hedged, asked)
+
+
+def test_a_second_replica_that_fails_leaves_the_first_alone(gw: Any) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.5)
+        await answer_well(exchange)
+
+    gw.engine.script, gw.second.script = slow, hanging_up
+    serve(gw, Rule(shares=(("m", 100),), hedge_seconds=0.1),
+          m={"endpoints": (gw.engine.address, gw.second.address)})  # fmt: skip
+    gw.gateway._parts.upstreams._allowance._left = 5.0
+    assert ask(gw).status_code == 200
+    assert len(gw.second.exchanges) == 1
+    assert ask(gw, stream=True).text.endswith("data: [DONE]\n\n")
+
+
 # Sessions
 
 

@@ -199,7 +199,7 @@ class Gate:
         route = targets[0]
         if (unable := _unable(route, endpoint) or _not_there(route)) is not None:
             return unable
-        place = self.lanes.enter(route, background=key.background, now=now, ready=ready)
+        place = self.lanes.enter(route, background=key.background, ready=ready)
         if isinstance(place, Refusal):
             return place
         prompt_bytes, answers = len(bytes(ask.given)), _answers(ask)

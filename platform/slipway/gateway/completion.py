@@ -267,13 +267,20 @@ class Completion:
 
     async def _turn(self, place: Place, target: Route, *, first: bool) -> None:
         """Until there is a place at the target. Raises _NoPlace."""
-        if not first and (full := self._parts.gate.lanes.move(place, target, now=time.time())):
+        if not first and (full := self._parts.gate.lanes.move(place, target)):
             raise _NoPlace(full)
         if place.called:
             return
-        timer = asyncio.get_running_loop().call_later(lanes.LONGEST_WAIT, self.resume)
+        over = False
+
+        def ring() -> None:
+            nonlocal over
+            over = True
+            self.resume()
+
+        timer = asyncio.get_running_loop().call_later(lanes.LONGEST_WAIT, ring)
         try:
-            while not place.called and time.time() < place.until:
+            while not (place.called or over):
                 await waiting()
         finally:
             timer.cancel()
@@ -281,6 +288,9 @@ class Completion:
             raise _NoPlace(lanes.too_long(target))
 
     async def _ask(self, ticket: Ticket, target: Route, *, hold: bool) -> Connection:
+        routes = self._parts.snapshots.current.routes
+        asked = routes.get((target.project_id, ticket.asked))
+        rule = asked.rule if asked is not None else None
         self._connection, self._served = await self._parts.upstreams.open(
             self._driver,
             request=asking.request(ticket, target),
@@ -290,6 +300,7 @@ class Completion:
             refresh=self._parts.snapshots.refresh,
             hold=hold,
             session=ticket.session,
+            hedge_after=rule.hedge_seconds if rule is not None else 0.0,
         )
         return self._connection
 

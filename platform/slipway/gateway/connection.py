@@ -127,9 +127,16 @@ class Connection(asyncio.BufferedProtocol):
 
     async def begun(self) -> None:
         """Until the answer has begun, or if it is read whole is there. Raises UpstreamError."""
-        await (self.wait_until_complete() if self._whole else self.wait())
+        while not self.has_begun:
+            await waiting()
         if self.failure is not None:
             raise self.failure
+
+    @property
+    def has_begun(self) -> bool:
+        """There is something to take (`whole`: all of it), or there will be nothing."""
+        over = self.complete or self.failure is not None
+        return over or (not self._whole and bool(self._pieces))
 
     async def wait(self) -> None:
         """Until bytes wait, the answer is complete, or the exchange failed."""

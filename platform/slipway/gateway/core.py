@@ -85,7 +85,7 @@ class Core:
         """Raises OSError if the spool cannot be made."""
         self.spool.start()
         self.snapshots.start()
-        upstreams = Upstreams(self.timeouts, self._tls)
+        upstreams = Upstreams(self.timeouts, self._tls, self.watch)
         self._parts = Parts(
             gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
             watch=self.watch, wake=self.wake,

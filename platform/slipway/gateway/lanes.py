@@ -1,6 +1,6 @@
 """So many requests at a time for each deployment, the others in a queue: people before batches.
 
-Pure: who waits is told by a callback, and time is given.
+Pure: who waits is told by a callback.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from slipway.gateway import errors
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Route
 
-#: Nobody waits longer than this, in seconds.
+#: Nobody should wait longer than this, in seconds.
 LONGEST_WAIT = 30.0
 #: Of the places of a deployment, background work has at most this part, rounded up.
 BACKGROUND_SHARE = 0.5
@@ -21,7 +21,7 @@ BACKGROUND_SHARE = 0.5
 class Place:
     """A place at a deployment, had or waited for; to be given back by `leave`."""
 
-    __slots__ = ("background", "called", "deployment_id", "lane", "ready", "until")
+    __slots__ = ("background", "called", "deployment_id", "lane", "ready")
 
     def __init__(
         self,
@@ -30,7 +30,6 @@ class Place:
         ready: Callable[[], None],
         *,
         background: bool,
-        until: float,
     ) -> None:
         self.deployment_id = deployment_id
         #: None once it was given back.
@@ -39,8 +38,6 @@ class Place:
         #: It is this one's turn; before, it only waits.
         self.called = False
         self.ready = ready
-        #: In the same seconds as `now`.
-        self.until = until
 
 
 class _Lane:
@@ -70,16 +67,14 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
 
     def enter(
-        self, route: Route, *, background: bool, now: float, ready: Callable[[], None]
+        self, route: Route, *, background: bool, ready: Callable[[], None]
     ) -> Place | Refusal:
         """A place, `called` at once or when `ready` is called; or no, with when to ask again."""
         lane = self._lanes.get(route.deployment_id)
         if lane is None:
             lane = self._lanes[route.deployment_id] = _Lane()
         lane.at_once = route.at_once
-        place = Place(
-            route.deployment_id, lane, ready, background=background, until=now + LONGEST_WAIT
-        )
+        place = Place(route.deployment_id, lane, ready, background=background)
         # Background work that waits does not keep people out.
         ahead = lane.waiting() if background else len(lane.queues[0])
         if not ahead and lane.room(background=background):
@@ -109,11 +104,11 @@ class Lanes:
             following.ready()
         self._forget(place.deployment_id, lane)
 
-    def move(self, place: Place, route: Route, *, now: float) -> Refusal | None:
+    def move(self, place: Place, route: Route) -> Refusal | None:
         """Give the place back for one at another deployment; then it may have to be waited for
         again. Without room there, it is a place no longer."""
         self.leave(place)
-        other = self.enter(route, background=place.background, now=now, ready=place.ready)
+        other = self.enter(route, background=place.background, ready=place.ready)
         if isinstance(other, Refusal):
             place.lane = None
             return other
@@ -121,7 +116,7 @@ class Lanes:
             queue = other.lane.queues[other.background]  # type: ignore[union-attr]  # just entered
             queue[-1] = place
         place.deployment_id, place.lane = other.deployment_id, other.lane
-        place.called, place.until = other.called, other.until
+        place.called = other.called
         return None
 
     def in_flight(self, deployment_id: str) -> int:

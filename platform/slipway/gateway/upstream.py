@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from slipway.gateway import plan
+from slipway.gateway import hedge, plan
 from slipway.gateway.connection import (
     WHOLE_READ_BYTES,
     Closed,
@@ -21,6 +21,7 @@ from slipway.gateway.connection import (
 )
 from slipway.gateway.facts import ASLEEP, Route
 from slipway.gateway.steps import Driver
+from slipway.gateway.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +85,17 @@ class Upstreams:
     """The pool of one event loop."""
 
     def __init__(
-        self, timeouts: Timeouts | None = None, tls: Callable[[], ssl.SSLContext] | None = None
+        self,
+        timeouts: Timeouts | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         #: Made when it is first needed: it reads the certificates of the world.
         self._make_tls = tls or ssl.create_default_context
         self._tls: ssl.SSLContext | None = None
+        self._watch = watch or Watch()
+        self._allowance = hedge.Allowance()
         self._loop = asyncio.get_running_loop()
         self._inbox = memoryview(bytearray(WHOLE_READ_BYTES))
         self._endpoints: dict[str, _Endpoint] = {}
@@ -107,6 +113,7 @@ class Upstreams:
         refresh: Callable[[], Coroutine[Any, Any, None]],
         hold: bool = True,
         session: bytes = b"",
+        hedge_after: float = 0.0,
     ) -> tuple[Connection, Route]:
         """A connection whose answer has begun (`whole`: is complete), and the route it is of.
 
@@ -114,7 +121,8 @@ class Upstreams:
         gives the route as it is now (or raises NoReplica), `refresh` makes "now" newer. As long
         as the client has not been sent a byte, a replica that refuses, hangs up or dies is
         replaced by another; with `hold` for up to `timeouts.hold` seconds, or `timeouts.wake` for
-        what sleeps. Requests of one `session` get the same replica. Raises UpstreamError.
+        what sleeps. Requests of one `session` get the same replica. After `hedge_after` seconds
+        without a first byte (0: never) another replica is asked too. Raises UpstreamError.
         """
         began = self._loop.time()
         trouble = ""
@@ -132,9 +140,14 @@ class Upstreams:
                 failed.clear()
                 continue
             try:
-                connection = await self._ask(
+                connection = await self._start(
                     driver, endpoint, request, request_id, whole=whole, route=route
                 )
+                connection = await self._hedged(
+                    driver, connection, route, request, request_id,
+                    whole=whole, after=hedge_after, failed=failed | {endpoint.address},
+                )  # fmt: skip
+                await self._begun(connection)
             except OSError as error:
                 failed.add(endpoint.address)
                 trouble = str(error)
@@ -153,7 +166,46 @@ class Upstreams:
                 self.release(connection)
                 failed.add(endpoint.address)
 
-    async def _ask(
+    async def _hedged(
+        self,
+        driver: Driver,
+        first: Connection,
+        route: Route,
+        request: bytes,
+        request_id: bytes,
+        *,
+        whole: bool,
+        after: float,
+        failed: set[str],
+    ) -> Connection:
+        """The connection, or where it is late another replica's if that answers earlier."""
+        if not after:
+            return first
+        self._allowance.earn()
+        try:
+            if not await hedge.late(driver, first, after=after):
+                return first
+        except BaseException:
+            self.release(first)
+            raise
+        other = self._choose(route.endpoints, failed, b"")
+        if other is None or not self._allowance.spend():
+            return first
+        self._watch.hedged += 1
+
+        async def second() -> Connection | None:
+            try:
+                return await self._start(
+                    driver, other, request, request_id, whole=whole, route=route
+                )
+            except OSError:
+                return None
+
+        winner = await hedge.race(first, second, self.release)
+        self._watch.hedges_won += winner is not first
+        return winner
+
+    async def _start(
         self,
         driver: Driver,
         endpoint: _Endpoint,
@@ -180,6 +232,13 @@ class Upstreams:
                 wake=driver.resume,
                 patience=origin.timeout_seconds if origin is not None else math.inf,
             )
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    async def _begun(self, connection: Connection) -> None:
+        try:
             await connection.begun()
         except Closed as error:
             self.release(connection)
@@ -189,7 +248,6 @@ class Upstreams:
         except BaseException:
             self.release(connection)
             raise
-        return connection
 
     def _hold(self, route: Route) -> float:
         if route.state in ASLEEP:
