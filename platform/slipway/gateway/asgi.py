@@ -113,6 +113,7 @@ class Gateway(Core):
                 body=body,
                 request_id=request_id,
                 session=given.get(b"x-session-id", b""),
+                trace=given.get(b"traceparent", b""),
             )
             await self._complete(asked, receive, send)
             return None

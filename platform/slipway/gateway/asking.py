@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,19 +17,24 @@ from slipway.gateway.facts import Route
 _PASSED_ON = frozenset({400, 413, 422, 429, 500, 503, 504})
 #: Those that say that the request is at fault, wherever it is asked.
 _CLIENTS_FAULT = frozenset({400, 413, 422})
+#: No header of a client goes on that could be more than it says.
+_TRACE = re.compile(rb"[0-9a-zA-Z-]{1,128}")
 _REQUEST = (
     b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
 )
 
 
-def request(ticket: Ticket, target: Route) -> bytes:
-    """Head and body for a target; nothing of the client's head is in it."""
+def request(ticket: Ticket, target: Route, trace: bytes = b"") -> bytes:
+    """Head and body for a target; of the client's head nothing is in it but `trace`, its
+    `traceparent` or ours, and that only for engines of our own."""
     request_id, origin = ticket.request_id.encode(), target.origin
     if origin is None:
         same = target.name == ticket.asked
         body = ticket.body if same else plan.body_for(ticket.body, target)
         lines = b"x-adapter: %b\r\n" % target.adapter.encode() if target.adapter else b""
+        if trace and _TRACE.fullmatch(trace):
+            lines += b"traceparent: %b\r\n" % trace
         path = ticket.endpoint.encode()
         return _REQUEST % (path, b"engine", len(body), request_id, lines, body)
     body = plan.body_for(ticket.body, target)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from slipway.gateway import admit, asking, errors, lanes, sse
+from slipway.gateway import admit, asking, errors, lanes, spans, sse
 from slipway.gateway.admit import Gate, Ticket, Usage
 from slipway.gateway.connection import BadFraming, Closed, Connection, TimedOut, UpstreamError
 from slipway.gateway.errors import Refusal
@@ -65,6 +65,8 @@ class Parts:
     watch: Watch
     #: Tells the platform that a deployment which sleeps is asked for; may be called often.
     wake: Callable[[str], None]
+    #: None where nobody collects traces.
+    spans: spans.Spans | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     #: Header `x-session-id`: such requests should meet the same replica.
     session: bytes = b""
+    #: Header `traceparent`.
+    trace: bytes = b""
 
 
 class _Refused(Exception):
@@ -103,7 +107,8 @@ class Completion:
 
     __slots__ = (
         *("_asked", "_began", "_client", "_connection", "_driver", "_events", "_first_byte_ms"),
-        *("_over", "_parts", "_sent_at", "_served", "_settled", "_started", "_ticket", "resume"),
+        *("_over", "_parts", "_sent_at", "_served", "_settled", "_started", "_ticket", "_trace"),
+        "resume",
     )
 
     def __init__(
@@ -117,6 +122,9 @@ class Completion:
         #: To be called when the client is no longer paused.
         self.resume = self._driver.resume
         self._began = self._sent_at = time.perf_counter()
+        self._trace: spans.Trace | None = None
+        if parts.spans is not None:
+            self._trace = spans.begin(asked.trace)
         self._first_byte_ms: float | None = None
         self._ticket: Ticket | None = None
         self._served: Route
@@ -293,7 +301,9 @@ class Completion:
         rule = asked.rule if asked is not None else None
         self._connection, self._served = await self._parts.upstreams.open(
             self._driver,
-            request=asking.request(ticket, target),
+            request=asking.request(
+                ticket, target, self._trace.header() if self._trace else self._asked.trace
+            ),
             request_id=ticket.request_id.encode(),
             whole=not ticket.stream,
             find=self._find,
@@ -410,6 +420,8 @@ class Completion:
             first_byte_ms=self._first_byte_ms,
         )
         self._parts.watch.settled(line)
+        if self._parts.spans is not None and self._trace is not None and self._ticket is not None:
+            self._parts.spans.settled(self._trace, line, asked=self._ticket.asked)
         try:
             self._parts.spool.write(line)
         except SpoolFull as error:

@@ -18,6 +18,7 @@ from slipway.gateway.completion import Asked, Client, Completion, Parts
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
 from slipway.gateway.snapshot import Snapshots
+from slipway.gateway.spans import Spans, configured
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
 from slipway.gateway.watch import Watch
@@ -53,6 +54,7 @@ class Core:
         limits: Limits | None = None,
         wake: Callable[[str], None] | None = None,
         tls: Callable[[], ssl.SSLContext] | None = None,
+        spans: Spans | None = None,
     ) -> None:
         if load is None or digest is None or spool is None:
             from django.conf import settings
@@ -62,7 +64,7 @@ class Core:
             from slipway.tenancy import services as tenancy
             from slipway.traffic import services as traffic
 
-            load = load or Loader()
+            load, spans = load or Loader(), spans or configured()
             wake, tls = wake or deployments.wake_up, tls or traffic.tls
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
@@ -70,7 +72,7 @@ class Core:
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
         self.watch = Watch()
-        self._rouse, self._tls = wake, tls
+        self._rouse, self._tls, self._spans = wake, tls, spans
         self._woken: dict[str, float] = {}
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
@@ -88,7 +90,7 @@ class Core:
         upstreams = Upstreams(self.timeouts, self._tls, self.watch)
         self._parts = Parts(
             gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
-            watch=self.watch, wake=self.wake,
+            watch=self.watch, wake=self.wake, spans=self._spans,
         )  # fmt: skip
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
@@ -99,6 +101,8 @@ class Core:
             await self._parts.upstreams.close()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.stop)
 
     def wake(self, deployment_id: str) -> None:
         """Have the platform bring back what sleeps; in a thread, for it asks the database."""

@@ -178,7 +178,10 @@ class HotProtocol(HttpToolsProtocol):
         ):
             return None
         session = given.get(b"x-session-id", b"")
-        return Hot(self, endpoint, authorization, modern=version == "1.1", session=session)
+        trace = given.get(b"traceparent", b"")
+        return Hot(
+            self, endpoint, authorization, modern=version == "1.1", session=session, trace=trace
+        )
 
     def _too_long(self) -> bool:
         if self._head_bytes + self._read_bytes <= HEADER_BYTES:
