@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ _OPERATIONS = {
     "/v1/completions": "text_completion",
     "/v1/embeddings": "embeddings",
 }
+_MOST_WAITING = 10_000
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -53,15 +56,32 @@ def begin(traceparent: bytes) -> Trace:
 
 
 class Spans:
-    """Hands ended requests to an exporter, which sends them from a thread of its own."""
+    """Remembers ended requests, a microsecond each; a thread makes spans of them, which takes a
+    hundred, and hands them to the exporter. Beyond so many that wait, the oldest are dropped."""
 
-    def __init__(self, processor: Any, resource: Any) -> None:
+    def __init__(self, processor: Any, resource: Any, *, every_seconds: float = 0.2) -> None:
         self._processor, self._resource = processor, resource
+        self._ended: deque[tuple[Trace, UsageLine, str]] = deque(maxlen=_MOST_WAITING)
+        self._every = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
+        self._thread.start()
 
     def settled(self, trace: Trace, line: UsageLine, *, asked: str) -> None:
-        """A request for the model `asked` has ended; blocks for nothing, raises nothing."""
-        if not trace.sampled:
-            return
+        """A request for the model `asked` has ended."""
+        if trace.sampled:
+            self._ended.append((trace, line, asked))
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._ended:
+            trace, line, asked = self._ended.popleft()
+            self._make(trace, line, asked)
+
+    def _make(self, trace: Trace, line: UsageLine, asked: str) -> None:
         from opentelemetry.sdk.trace import ReadableSpan
         from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -107,6 +127,9 @@ class Spans:
 
     def stop(self) -> None:
         """Send what is left; blocks for some seconds at most."""
+        self._stop.set()
+        self._thread.join()
+        self._hand_on()
         self._processor.shutdown()
 
 
