@@ -138,6 +138,14 @@ class Unreadable(Exception):
         self.refusal = refusal
 
 
+#: Headers that say where a message ends.
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+def framing_in_trailers() -> Refusal:
+    return Refusal(400, "A trailer may not say where the message ends.", code="bad_request")
+
+
 def misframed(error: Exception) -> Refusal:
     return Refusal(400, f"This is not a well-formed HTTP/1.1 request: {error}.", code="bad_request")
 
