@@ -100,15 +100,22 @@ _BYTES_PER_TOKEN = 4
 class Gate:
     """Lets requests in and writes up what they used; counts what is in flight per deployment.
 
-    `digest` turns a secret into the text keys are stored under.
+    `digest` turns a secret into the text keys are stored under; `shared` says that other gateways
+    keep the same rate limits.
     """
 
-    def __init__(self, *, digest: Callable[[str], str], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        digest: Callable[[str], str],
+        limits: Limits | None = None,
+        shared: bool = False,
+    ) -> None:
         self.limits = limits or Limits()
         self._digest = digest
         self._in_flight: dict[str, int] = {}
         self._budgets = budgets.Budgets()
-        self._rates = rates.Rates()
+        self.rates = rates.Rates(shared=shared)
 
     def authorize(
         self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
@@ -179,7 +186,7 @@ class Gate:
                 code="overloaded",
             )
         prompt_bytes, answers = len(bytes(ask.given)), _answers(ask)
-        hold = self._rates.take(
+        hold = self.rates.take(
             snapshot=snapshot,
             key=key,
             model=route.name,
@@ -192,7 +199,7 @@ class Gate:
             snapshot=snapshot, key=key, route=route, prompt_bytes=prompt_bytes, answers=answers
         )
         if isinstance(aside, Refusal):
-            self._rates.settle(hold, tokens=0)
+            self.rates.settle(hold, tokens=0)
             return aside
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
@@ -230,7 +237,7 @@ class Gate:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
         )
-        self._rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
+        self.rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
         deployment_id = ticket.route.deployment_id
         left = self._in_flight[deployment_id] - 1
         if left:

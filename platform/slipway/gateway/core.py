@@ -15,6 +15,7 @@ from slipway.gateway.admit import Gate, Limits
 from slipway.gateway.completion import Asked, Client, Completion, Parts
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
+from slipway.gateway.leases import Exchange, Leases
 from slipway.gateway.snapshot import Snapshots
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
@@ -30,7 +31,8 @@ class Core:
     """Begins completions and keeps their time.
 
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
-    `digest` turns a secret into what keys are stored under, `spool` is a directory.
+    `digest` turns a secret into what keys are stored under, `spool` is a directory. By `exchange`
+    it shares limits with other gateways; given `load` but not that, it is the only one.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Core:
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         if load is None or digest is None or spool is None:
             from django.conf import settings
@@ -48,10 +51,13 @@ class Core:
             from slipway.gateway import snapshot
             from slipway.tenancy import services as tenancy
 
-            load = load or snapshot.load
+            if load is None:
+                load, exchange = snapshot.load, exchange or snapshot.exchange
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
-        self.gate = Gate(digest=digest, limits=limits)
+        self.gate = Gate(digest=digest, limits=limits, shared=exchange is not None)
+        self._exchange = exchange
+        self._leases: Leases | None = None
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
         self.timeouts = timeouts or Timeouts()
@@ -68,8 +74,14 @@ class Core:
         self.spool.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts)
+        if self._exchange is not None:
+            self._leases = Leases(self.gate.rates, self._exchange)
         self._parts = Parts(
-            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
+            gate=self.gate,
+            snapshots=self.snapshots,
+            upstreams=upstreams,
+            spool=self.spool,
+            leases=self._leases,
         )
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
@@ -78,6 +90,8 @@ class Core:
         if self._parts is not None:
             self._watch.cancel()
             await self._parts.upstreams.close()
+            if self._leases is not None:
+                await self._leases.stop()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
 

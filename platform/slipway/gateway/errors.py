@@ -23,6 +23,8 @@ class Refusal:
     #: `x-ratelimit-…` lines of the answer's head, where a limit was asked.
     rates: bytes = b""
     again: bool = field(default=False, compare=False)
+    #: More might be leased of what there is too little of.
+    lease: bool = field(default=False, compare=False)
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self.as_dict()})

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from slipway.gateway.facts import Key, Limit, Route, Snapshot
+from slipway.limits.rules import Ask, Exchanged
 from slipway.metering.rules.reserver import Limit as Budget
 from slipway.metering.rules.reserver import Owner
 
@@ -172,3 +173,13 @@ def _route(fact: Any) -> Route:
         context_length=fact.context_length,
         capabilities=fact.capabilities,
     )
+
+
+def exchange(gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
+    """Lease from the limits that all gateways share, in the database."""
+    from django.db import close_old_connections
+
+    from slipway.limits import services as limits
+
+    close_old_connections()
+    return limits.exchange(gateway, asks, now)

@@ -1,0 +1,129 @@
+"""Limits that several gateways share: each takes ahead from common pots what it is about to need.
+
+A pot is a token bucket, or a number of slots, in a store that all see. What a gateway has leased it
+gives out by itself, without asking anyone; so all together never give out more than the pot had.
+Ten times a second, and as soon as a request lacks something, it gives back what it has too much of
+and leases what it will need until the next time. Alone, it leases all there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from slipway.gateway.rates import Bucket, Rates
+from slipway.limits.rules import Ask, Exchanged
+
+logger = logging.getLogger(__name__)
+
+#: One exchange with the store in these many seconds, or sooner if a request waits; never faster.
+EVERY_SECONDS, LEAST_GAP = 0.1, 0.02
+#: Even with nothing to say, a gateway is heard so often, or its slots are given to others.
+RENEW_SECONDS = 1.0
+
+#: `exchange(gateway, asks, now)` in one transaction; may block, may raise.
+Exchange = Callable[[str, Sequence[Ask], float], Exchanged]
+
+
+class Leases:
+    """Keeps the buckets of one gateway's `rates` supplied."""
+
+    def __init__(self, rates: Rates, exchange: Exchange) -> None:
+        self._rates = rates
+        self._exchange = exchange
+        self._id = secrets.token_hex(8)
+        self._asked = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._said_at = self._supplied_at = 0.0
+        self._others = 0
+        self._failing = False
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def next(self) -> None:
+        """Return after an exchange that began after this call."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._asked.set()
+        await future
+
+    async def stop(self) -> None:
+        """Give all back."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        asks = [_ask(bucket, give=max(0.0, bucket.level)) for bucket in self._rates.buckets()]
+        if asks:
+            await asyncio.to_thread(self._try, asks)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), EVERY_SECONDS)
+            self._asked.clear()
+            waiting, self._waiting = self._waiting, []
+            asks = self._asks()
+            late = time.monotonic() - self._said_at > RENEW_SECONDS
+            if waiting or any(ask.give or ask.want for ask in asks) or (asks and late):
+                self._said_at = time.monotonic()
+                self._take_in(asks, await asyncio.to_thread(self._try, asks))
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+            await asyncio.sleep(LEAST_GAP)
+
+    def _asks(self) -> list[Ask]:
+        asks = []
+        for bucket in self._rates.buckets():
+            used, bucket.mark = max(0.0, bucket.mark - bucket.level), bucket.level
+            need = bucket.short + (2 * used if bucket.rate else 0.0)
+            bucket.short = 0.0
+            if bucket.level < 0:
+                # More was used than was set aside; the pot pays for it.
+                give, want = bucket.level, need
+            elif not self._others:
+                # Nobody else wants it.
+                give, want = 0.0, bucket.size - bucket.level
+            else:
+                spare = bucket.level - need
+                # Half at a time: what is not needed now may be in a moment.
+                give = spare if spare < 2 else float(math.ceil(spare / 2))
+                give, want = max(0.0, give), max(0.0, -spare)
+            bucket.level -= give
+            asks.append(_ask(bucket, give=give, want=want))
+        return asks
+
+    def _try(self, asks: Sequence[Ask]) -> Exchanged | None:
+        try:
+            exchanged = self._exchange(self._id, asks, time.time())
+        except Exception as error:  # noqa: BLE001 - whatever it is, requests go on
+            if not self._failing:
+                logger.warning("limits cannot be shared, each gateway keeps its part: %s", error)
+            self._failing = True
+            return None
+        self._failing = False
+        return exchanged
+
+    def _take_in(self, asks: Sequence[Ask], exchanged: Exchanged | None) -> None:
+        granted: Mapping[str, tuple[float, float]] = exchanged.pots if exchanged else {}
+        if exchanged is not None:
+            self._others = exchanged.others
+        now = time.monotonic()
+        since, self._supplied_at = now - self._supplied_at, now
+        given = {ask.pot: ask.give for ask in asks}
+        for bucket in self._rates.buckets():
+            if bucket.name in granted:
+                grant, bucket.elsewhere = granted[bucket.name]
+                bucket.level += grant
+            elif exchanged is None and bucket.name in given:
+                # Nobody to ask: an even part of what comes back is ours.
+                share = bucket.rate * min(since, RENEW_SECONDS) / (1 + self._others)
+                bucket.level = min(bucket.level + given[bucket.name] + share, float(bucket.size))
+            bucket.mark = bucket.level
+
+
+def _ask(bucket: Bucket, *, give: float = 0.0, want: float = 0.0) -> Ask:
+    return Ask(pot=bucket.name, size=bucket.size, rate=bucket.rate, give=give, want=want)
