@@ -32,6 +32,7 @@ CMD ["uvicorn", "slipway.asgi:application", "--http", "slipway.asgi:Protocol", "
 
 FROM libraries AS runtime
 COPY platform/slipway_contracts /opt/slipway/app/slipway_contracts
+COPY platform/slipway_sandbox /opt/slipway/app/slipway_sandbox
 COPY platform/slipway_runtime /opt/slipway/app/slipway_runtime
 ENV PYTHONPATH=/opt/slipway/app
 USER 10001:10001

@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
-NGINX = """user {user}; daemon off; worker_processes 1; pid {folder}/nginx.pid;
-error_log stderr error;
+NGINX = """user {user}; daemon off; worker_processes 1;
+pid {folder}/nginx.pid; error_log stderr error;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;

@@ -69,7 +69,8 @@ def unknown_url(method: str, path: str) -> Refusal:
     return Refusal(
         404,
         f"Unknown request URL: {method} {path[:200]}. Served here: GET /v1/models, "
-        "POST /v1/chat/completions, POST /v1/completions.",
+        "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings; docs/openai.md "
+        "lists the rest.",
         code="unknown_url",
     )
 

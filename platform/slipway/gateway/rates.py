@@ -19,6 +19,10 @@ from slipway.gateway.facts import Key, Limit, Scope, Snapshot
 _LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
 
 
+#: Pairs of key and model of which it is remembered what limits them.
+_REMEMBERED = 100_000
+
+
 class Bucket:
     """What may be taken of one thing; `rate` a second comes back, up to `size`.
 
@@ -143,6 +147,8 @@ class Rates:
             return _NOTHING
         over = self._over.get((key.id, model))
         if over is None:
+            if len(self._over) >= _REMEMBERED:
+                self._over.clear()
             over = self._over[key.id, model] = self._find(key, model, now)
         if not over:
             return _NOTHING
