@@ -46,7 +46,7 @@ def picture() -> Snapshot:
     return Snapshot(
         keys=keys,
         routes=routes,
-        limits={(PROJECT, "", ""): limit, (PROJECT, KEY, ""): limit, (PROJECT, "", "m"): limit},
+        limits={(PROJECT, KEY, ""): limit},
         budgets={("project", PROJECT): Budget(left=10**24, spent=0)},
         prices={("o", name): (0, 1, 1) for _, name in routes},
     )
