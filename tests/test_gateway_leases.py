@@ -18,6 +18,7 @@ import httpx
 import pytest
 from gateway_world import SECRET, Engine, wait_until
 
+from slipway.gateway import leases
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Snapshot
 from slipway.gateway.leases import Leases
@@ -52,10 +53,12 @@ class Store:
         self.held: dict[str, dict[str, float]] = {}
         self.gateways: set[str] = set()
         self.away = False
+        self.looks = 0
 
     def __call__(self, gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
         if self.away:
             raise ConnectionError("the store is away")
+        self.looks += 1
         self.gateways.add(gateway)
         found = {}
         for ask in asks:
@@ -96,8 +99,8 @@ class Gateways:
         return found
 
     async def stop(self) -> None:
-        for leases in self.leases:
-            await leases.stop()
+        for one in self.leases:
+            await one.stop()
 
 
 def test_together_they_let_in_what_one_would() -> None:
@@ -154,6 +157,29 @@ def test_without_the_store_each_goes_on_with_its_part() -> None:
 
     # 100 a second for both, and what they had leased before.
     assert 50 <= asyncio.run(story()) <= 300
+
+
+def test_alone_it_asks_seldom_and_at_rest_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "IDLE_SECONDS", 0.5)
+
+    async def story() -> None:
+        store = Store()
+        gateways = Gateways(store, Limit(requests_per_minute=600, at_once=4), 1)
+        for _ in range(100):
+            hold = await gateways.ask(0)
+            assert isinstance(hold, Hold)
+            gateways.rates[0].settle(hold, tokens=0)
+        assert store.looks <= 4
+        await asyncio.sleep(1)
+        rested = store.looks
+        # All is back in the pots.
+        assert store.pots["requests/p//"][0] == pytest.approx(500, abs=25)
+        assert set(store.held["slots/p//"].values()) == {0.0}
+        await asyncio.sleep(1.5)
+        assert store.looks == rested
+        await gateways.stop()
+
+    asyncio.run(story())
 
 
 @pytest.mark.django_db

@@ -3,7 +3,7 @@
 A pot is a token bucket, or a number of slots, in a store that all see. What a gateway has leased it
 gives out by itself, without asking anyone; so all together never give out more than the pot had.
 Ten times a second, and as soon as a request lacks something, it gives back what it has too much of
-and leases what it will need until the next time. Alone, it leases all there is.
+and leases what it will need until the next time. Alone, it leases half of all there is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 
 #: One exchange with the store in these many seconds, or sooner if a request waits; never faster.
 EVERY_SECONDS, LEAST_GAP = 0.1, 0.02
-#: Even with nothing to say, a gateway is heard so often, or its slots are given to others.
+#: A gateway that holds anything is heard so often, or its slots are given to others.
 RENEW_SECONDS = 1.0
+#: What nobody asked for in so long is given back.
+IDLE_SECONDS = 10.0
 
 #: `exchange(gateway, asks, now)` in one transaction; may block, may raise.
 Exchange = Callable[[str, Sequence[Ask], float], Exchanged]
@@ -66,8 +68,9 @@ class Leases:
             self._asked.clear()
             waiting, self._waiting = self._waiting, []
             asks = self._asks()
+            holds = any(bucket.held > 0 for bucket in self._rates.buckets())
             late = time.monotonic() - self._said_at > RENEW_SECONDS
-            if waiting or any(ask.give or ask.want for ask in asks) or (asks and late):
+            if waiting or any(ask.give or ask.want for ask in asks) or (holds and late):
                 self._said_at = time.monotonic()
                 self._take_in(asks, await asyncio.to_thread(self._try, asks))
             for future in waiting:
@@ -76,25 +79,39 @@ class Leases:
             await asyncio.sleep(LEAST_GAP)
 
     def _asks(self) -> list[Ask]:
-        asks = []
+        now, asks = time.monotonic(), []
         for bucket in self._rates.buckets():
-            used, bucket.mark = max(0.0, bucket.mark - bucket.level), bucket.level
-            need = bucket.short + (2 * used if bucket.rate else 0.0)
-            bucket.short = 0.0
-            if bucket.level < 0:
-                # More was used than was set aside; the pot pays for it.
-                give, want = bucket.level, need
-            elif not self._others:
-                # Nobody else wants it.
-                give, want = 0.0, bucket.size - bucket.level
-            else:
-                spare = bucket.level - need
-                # Half at a time: what is not needed now may be in a moment.
-                give = spare if spare < 2 else float(math.ceil(spare / 2))
-                give, want = max(0.0, give), max(0.0, -spare)
+            give, want = self._wish(bucket, now)
             bucket.level -= give
+            bucket.held -= max(0.0, give)
+            bucket.short, bucket.mark = 0.0, bucket.level
             asks.append(_ask(bucket, give=give, want=want))
         return asks
+
+    def _wish(self, bucket: Bucket, now: float) -> tuple[float, float]:
+        """What to give back, and what to want."""
+        level = bucket.level
+        used = max(0.0, bucket.mark - level)
+        need = bucket.short + (2 * used if bucket.rate else 0.0)
+        if used or need:
+            bucket.busy_at = now
+        if level < 0:
+            # More was used than was set aside; the pot pays for it.
+            return level, need
+        if now - bucket.busy_at > IDLE_SECONDS:
+            if bucket.rate:
+                bucket.held = level
+            return level, 0.0
+        if self._others:
+            spare = level - need
+            # Half at a time: what is not needed now may be in a moment.
+            give = spare if spare < 2 else float(math.ceil(spare / 2))
+            return max(0.0, give), max(0.0, -spare)
+        # Nobody else is there, but somebody may come: half is enough, and seldom asked for.
+        half = float(math.ceil(bucket.size / 2))
+        if bucket.rate:
+            return 0.0, max(need, half) - level if level < max(need, half / 2) else 0.0
+        return 0.0, max(need - level, half - bucket.held, 0.0)
 
     def _try(self, asks: Sequence[Ask]) -> Exchanged | None:
         try:
@@ -118,10 +135,12 @@ class Leases:
             if bucket.name in granted:
                 grant, bucket.elsewhere = granted[bucket.name]
                 bucket.level += grant
+                bucket.held += grant
             elif exchanged is None and bucket.name in given:
                 # Nobody to ask: an even part of what comes back is ours.
                 share = bucket.rate * min(since, RENEW_SECONDS) / (1 + self._others)
-                bucket.level = min(bucket.level + given[bucket.name] + share, float(bucket.size))
+                bucket.give_back(given[bucket.name] + share)
+                bucket.held += given[bucket.name]
             bucket.mark = bucket.level
 
 

@@ -28,16 +28,19 @@ class Bucket:
 
     Where gateways share it, `level` is what this one has leased of the pot `name`: nothing comes
     back by itself, `elsewhere` was left in the pot at the last look, and `short` is what was asked
-    for in vain since. See `leases`.
+    for in vain since. `held` was granted and not given back. See `leases`.
     """
 
-    __slots__ = ("at", "elsewhere", "level", "mark", "name", "rate", "shared", "short", "size")
+    __slots__ = (
+        *("at", "busy_at", "elsewhere", "held", "level", "mark"),
+        *("name", "rate", "shared", "short", "size"),
+    )
 
     def __init__(self, name: str, size: int, rate: float, at: float, *, shared: bool) -> None:
         self.name, self.size, self.rate, self.at = name, size, rate, at
         self.shared = shared
         self.level = self.mark = 0.0 if shared else float(size)
-        self.elsewhere = self.short = 0.0
+        self.elsewhere = self.short = self.held = self.busy_at = 0.0
 
     def fill(self, now: float) -> None:
         """Bring it up to now (Unix seconds)."""
@@ -105,6 +108,12 @@ class Meter:
         if self.tokens is not None:
             self.tokens.level -= tokens
 
+    def lack(self, tokens: int) -> None:
+        """Note what a request could not be given, so that it is leased."""
+        for bucket, amount in ((self.slots, 1), (self.requests, 1), (self.tokens, tokens)):
+            if bucket is not None and bucket.level < amount:
+                bucket.short += min(amount, bucket.size)
+
 
 class Hold(msgspec.Struct, frozen=True):
     """What a request that was let in has taken."""
@@ -139,15 +148,14 @@ class Rates:
             self._over.clear()
         if not self._seen:
             return _NOTHING
-        over = self._over.get((key.id, model))
-        if over is None:
-            if len(self._over) >= _REMEMBERED:
-                self._over.clear()
-            over = self._over[key.id, model] = self._find(key, model, now)
+        over = self._over.get((key.id, model)) or self._find(key, model, now)
         if not over:
             return _NOTHING
         for scope, meter in over:
             if (refusal := _refused(scope, meter, tokens, now)) is not None:
+                if self._shared:
+                    for _, lacking in over:
+                        lacking.lack(tokens)
                 return refusal
         # Only when all agree is anything taken.
         meters = tuple([meter for _, meter in over])
@@ -170,6 +178,9 @@ class Rates:
                 meter = self._meters[scope] = Meter()
             meter.fit(scope, limit, now, shared=self._shared)
             found.append((scope, meter))
+        if len(self._over) >= _REMEMBERED:
+            self._over.clear()
+        self._over[key.id, model] = tuple(found)
         return tuple(found)
 
     def settle(self, hold: Hold, *, tokens: int) -> None:
@@ -203,20 +214,17 @@ class Rates:
 def _refused(scope: Scope, meter: Meter, tokens: int, now: float) -> Refusal | None:
     bucket = meter.slots
     if bucket is not None and bucket.level < 1:
-        bucket.short += 1
         return _too_many(scope, "requests", f"at most {bucket.size} at one time", bucket, 1, meter)
     bucket = meter.requests
     if bucket is not None:
         bucket.fill(now)
         if bucket.level < 1:
-            bucket.short += 1
             rule = f"{bucket.size} requests per minute"
             return _too_many(scope, "requests", rule, bucket, 1, meter)
     bucket = meter.tokens
     if bucket is not None:
         bucket.fill(now)
         if bucket.level < tokens and bucket.wait(tokens) > 0:
-            bucket.short += min(tokens, bucket.size) - bucket.level
             left = max(0, math.floor(bucket.level + bucket.elsewhere))
             rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
             return _too_many(scope, "tokens", rule, bucket, tokens, meter)
