@@ -54,9 +54,12 @@ class Store:
         self.gateways: set[str] = set()
         self.away = False
         self.looks = 0
+        #: Seconds until it says that it is away.
+        self.hangs = 0.0
 
     def __call__(self, gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
         if self.away:
+            time.sleep(self.hangs)
             raise ConnectionError("the store is away")
         self.looks += 1
         self.gateways.add(gateway)
@@ -139,9 +142,15 @@ def test_requests_at_one_time_are_counted_over_all_and_none_are_lost() -> None:
     asyncio.run(story())
 
 
-def test_without_the_store_each_goes_on_with_its_part() -> None:
+@pytest.mark.parametrize("hangs", [0.0, 2.0])
+def test_without_the_store_each_goes_on_with_its_part(
+    hangs: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "PATIENCE_SECONDS", 0.3)
+
     async def story() -> int:
         store = Store()
+        store.hangs = hangs
         gateways = Gateways(store, Limit(requests_per_minute=6000), 2)
         for _ in range(12):
             await asyncio.gather(*(gateways.ask(index) for index in (0, 1)))

@@ -146,7 +146,7 @@ def litellm(folder: Path, binary: str, upstream: int, *, core: int | None) -> Su
     file = folder / "litellm.yaml"
     file.write_text(LITELLM.format(upstream=upstream))
     command = [binary, "--config", str(file), "--port", str(port), "--num_workers", "1"]
-    return begin("LiteLLM", command, port, core=core, seconds=120)
+    return begin("LiteLLM", command, port, core=core, seconds=300)
 
 
 def portkey(folder: Path, modules: str, upstream: int, *, core: int | None) -> Subject:

@@ -28,6 +28,9 @@ RENEW_SECONDS = 1.0
 #: What nobody asked for in so long is given back.
 IDLE_SECONDS = 10.0
 
+#: A store that takes longer is as good as away.
+PATIENCE_SECONDS = 1.0
+
 #: `exchange(gateway, asks, now)` in one transaction; may block, may raise.
 Exchange = Callable[[str, Sequence[Ask], float], Exchanged]
 
@@ -44,6 +47,10 @@ class Leases:
         self._said_at = self._supplied_at = 0.0
         self._others = 0
         self._failing = False
+        #: The exchange that is under way, what came of the last, and why not.
+        self._hanging: asyncio.Future[Exchanged] | None = None
+        self._exchanged: Exchanged | None = None
+        self._why = "the database does not answer"
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def next(self) -> None:
@@ -59,7 +66,7 @@ class Leases:
         await asyncio.gather(self._task, return_exceptions=True)
         asks = [_ask(bucket, give=max(0.0, bucket.level)) for bucket in self._rates.buckets()]
         if asks:
-            await asyncio.to_thread(self._try, asks)
+            await self._try(asks)
 
     async def _run(self) -> None:
         while True:
@@ -72,7 +79,7 @@ class Leases:
             late = time.monotonic() - self._said_at > RENEW_SECONDS
             if waiting or any(ask.give or ask.want for ask in asks) or (holds and late):
                 self._said_at = time.monotonic()
-                self._take_in(asks, await asyncio.to_thread(self._try, asks))
+                self._take_in(asks, await self._try(asks))
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
@@ -113,16 +120,26 @@ class Leases:
             return 0.0, max(need, half) - level if level < max(need, half / 2) else 0.0
         return 0.0, max(need - level, half - bucket.held, 0.0)
 
-    def _try(self, asks: Sequence[Ask]) -> Exchanged | None:
-        try:
-            exchanged = self._exchange(self._id, asks, time.time())
-        except Exception as error:  # noqa: BLE001 - whatever it is, requests go on
-            if not self._failing:
-                logger.warning("limits cannot be shared, each gateway keeps its part: %s", error)
-            self._failing = True
-            return None
-        self._failing = False
-        return exchanged
+    async def _try(self, asks: Sequence[Ask]) -> Exchanged | None:
+        """None where the store is away, or does not answer in time."""
+        if self._hanging is None:
+            work = asyncio.to_thread(self._exchange, self._id, asks, time.time())
+            self._hanging = asyncio.ensure_future(work)
+            self._hanging.add_done_callback(self._ended)
+            await asyncio.wait([self._hanging], timeout=PATIENCE_SECONDS)
+            if self._hanging is None and self._exchanged is not None:
+                self._failing = False
+                return self._exchanged
+        if not self._failing:
+            logger.warning("limits cannot be shared, each gateway keeps its part: %s", self._why)
+        self._failing = True
+        return None
+
+    def _ended(self, work: asyncio.Future[Exchanged]) -> None:
+        self._hanging = None
+        error = None if work.cancelled() else work.exception()
+        self._exchanged = None if work.cancelled() or error else work.result()
+        self._why = repr(error) if error else "the database does not answer"
 
     def _take_in(self, asks: Sequence[Ask], exchanged: Exchanged | None) -> None:
         granted: Mapping[str, tuple[float, float]] = exchanged.pots if exchanged else {}
