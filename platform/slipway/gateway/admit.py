@@ -12,6 +12,7 @@ import msgspec
 from slipway.gateway import budgets, errors, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
+from slipway.gateway.leases import Exchange, Leases
 from slipway.tenancy.rules.networks import allowed_from
 from slipway.tenancy.rules.secrets import LENT_PREFIX
 from slipway_contracts.usage import UsageLine
@@ -124,7 +125,9 @@ class Gate:
         self._digest = digest
         self._in_flight: dict[str, int] = {}
         self._budgets = budgets.Budgets()
-        self.rates = rates.Rates(shared=shared)
+        self._rates = rates.Rates(shared=shared)
+        #: None where no other gateway keeps the same limits.
+        self.leases: Leases | None = None
 
     def authorize(
         self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
@@ -201,7 +204,7 @@ class Gate:
                 code="overloaded",
             )
         prompt_bytes, answers = len(bytes(ask.given)), _answers(ask)
-        hold = self.rates.take(
+        hold = self._rates.take(
             snapshot=snapshot,
             key=key,
             model=route.name,
@@ -218,7 +221,7 @@ class Gate:
             answers=None if endpoint == EMBEDDINGS else answers,
         )
         if isinstance(aside, Refusal):
-            self.rates.settle(hold, tokens=0)
+            self._rates.settle(hold, tokens=0)
             return aside
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
@@ -256,7 +259,7 @@ class Gate:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
         )
-        self.rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
+        self._rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
         deployment_id = ticket.route.deployment_id
         left = self._in_flight[deployment_id] - 1
         if left:
@@ -281,6 +284,11 @@ class Gate:
             latency_ms=int(latency_ms * 100) / 100,
             first_byte_ms=None if first_byte_ms is None else int(first_byte_ms * 100) / 100,
         )
+
+    def share(self, exchange: Exchange) -> Leases:
+        """Begin to lease what other gateways share; to be stopped by who begins it."""
+        self.leases = Leases(self._rates, exchange)
+        return self.leases
 
     def in_flight(self, deployment_id: str) -> int:
         return self._in_flight.get(deployment_id, 0)

@@ -16,7 +16,6 @@ from slipway.gateway.admit import Gate, Ticket, Usage
 from slipway.gateway.connection import BadFraming, Closed, Connection, TimedOut, UpstreamError
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Route
-from slipway.gateway.leases import Leases
 from slipway.gateway.snapshot import Snapshots
 from slipway.gateway.spool import Spool, SpoolFull
 from slipway.gateway.steps import Driver, waiting
@@ -66,8 +65,6 @@ class Parts:
     snapshots: Snapshots
     upstreams: Upstreams
     spool: Spool
-    #: None where no other gateway keeps the same limits.
-    leases: Leases | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,9 +152,9 @@ class Completion:
                 # picture would contradict what the REST API says already.
                 await self._driver.slowly(self._parts.snapshots.refresh())
                 ticket = self._admit()
-            if isinstance(ticket, Refusal) and ticket.lease and self._parts.leases is not None:
+            if isinstance(ticket, Refusal) and ticket.lease and self._parts.gate.leases:
                 # What is left may lie with another gateway.
-                await self._driver.slowly(self._parts.leases.next())
+                await self._driver.slowly(self._parts.gate.leases.next())
                 ticket = self._admit()
             if isinstance(ticket, Refusal):
                 self._refuse(ticket)

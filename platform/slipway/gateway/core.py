@@ -17,6 +17,7 @@ from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
 from slipway.gateway.leases import Exchange, Leases
 from slipway.gateway.snapshot import Snapshots
+from slipway.gateway.snapshot import exchange as common_pots
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
 
@@ -30,29 +31,30 @@ class Watched(Protocol):
 class Core:
     """Begins completions and keeps their time.
 
+    By `exchange` it shares limits with other gateways; given `load` but not that, it is alone.
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
-    `digest` turns a secret into what keys are stored under, `spool` is a directory. By `exchange`
-    it shares limits with other gateways; given `load` but not that, it is the only one.
+    `digest` turns a secret into what keys are stored under, `spool` is a directory.
     """
 
     def __init__(
         self,
         *,
         load: Callable[[], Snapshot] | None = None,
+        exchange: Exchange | None = None,
         digest: Callable[[str], str] | None = None,
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
-        exchange: Exchange | None = None,
     ) -> None:
+        if load is None and exchange is None:
+            exchange = common_pots
         if load is None or digest is None or spool is None:
             from django.conf import settings
 
             from slipway.gateway import snapshot
             from slipway.tenancy import services as tenancy
 
-            if load is None:
-                load, exchange = snapshot.load, exchange or snapshot.exchange
+            load = load or snapshot.load
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
         self.gate = Gate(digest=digest, limits=limits, shared=exchange is not None)
@@ -71,17 +73,13 @@ class Core:
 
     async def start(self) -> None:
         """Raises OSError if the spool cannot be made."""
+        if self._exchange is not None:
+            self._leases = self.gate.share(self._exchange)
         self.spool.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts)
-        if self._exchange is not None:
-            self._leases = Leases(self.gate.rates, self._exchange)
         self._parts = Parts(
-            gate=self.gate,
-            snapshots=self.snapshots,
-            upstreams=upstreams,
-            spool=self.spool,
-            leases=self._leases,
+            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
         )
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
