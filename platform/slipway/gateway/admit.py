@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from slipway.gateway import budgets, errors, rates
+from slipway.gateway import budgets, errors, leases, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
-from slipway.gateway.leases import Exchange, Leases
 from slipway.tenancy.rules.networks import allowed_from
 from slipway.tenancy.rules.secrets import LENT_PREFIX
 from slipway_contracts.usage import UsageLine
@@ -127,7 +126,12 @@ class Gate:
         self._budgets = budgets.Budgets()
         self._rates = rates.Rates(shared=shared)
         #: None where no other gateway keeps the same limits.
-        self.leases: Leases | None = None
+        self.leases: leases.Leases | None = None
+
+    def share(self, exchange: leases.Exchange) -> leases.Leases:
+        """Begin to lease what other gateways share; to be stopped by who begins it."""
+        self.leases = leases.Leases(self._rates, exchange)
+        return self.leases
 
     def authorize(
         self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
@@ -284,11 +288,6 @@ class Gate:
             latency_ms=int(latency_ms * 100) / 100,
             first_byte_ms=None if first_byte_ms is None else int(first_byte_ms * 100) / 100,
         )
-
-    def share(self, exchange: Exchange) -> Leases:
-        """Begin to lease what other gateways share; to be stopped by who begins it."""
-        self.leases = Leases(self._rates, exchange)
-        return self.leases
 
     def in_flight(self, deployment_id: str) -> int:
         return self._in_flight.get(deployment_id, 0)
