@@ -179,6 +179,10 @@ class Completion:
                 # picture would contradict what the REST API says already.
                 await self._driver.slowly(self._parts.snapshots.refresh())
                 ticket = self._admit()
+            if isinstance(ticket, Refusal) and ticket.lease and self._parts.gate.leases:
+                # What is left may lie with another gateway.
+                await self._driver.slowly(self._parts.gate.leases.next())
+                ticket = self._admit()
             if isinstance(ticket, Refusal):
                 self._parts.watch.refuse(ticket.code)
                 self._refuse(ticket)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httptools
 
+from slipway.gateway.errors import FRAMING
 from slipway.gateway.steps import waiting
 
 #: Bytes of a stream that may wait here before reading stops.
@@ -228,9 +229,16 @@ class Connection(asyncio.BufferedProtocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > HEADER_BYTES or len(self.headers) >= HEADER_COUNT:
             raise BadFraming("headers without end")
+        name = name.lower()
         # Trailers come here too; nothing in them is to be believed.
+        if self.answered and name in FRAMING:
+            raise BadFraming("a trailer that would say where the answer ends")
         if not self.answered:
-            self.headers[name.lower()] = value
+            if name == b"transfer-encoding" and (
+                name in self.headers or value.strip().lower() != b"chunked"
+            ):
+                raise BadFraming("a transfer-encoding other than chunked")
+            self.headers[name] = value
 
     def on_headers_complete(self) -> None:
         self.answered = True

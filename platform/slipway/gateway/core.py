@@ -17,7 +17,9 @@ from slipway.gateway.admit import Gate, Limits
 from slipway.gateway.completion import Asked, Client, Completion, Parts
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
+from slipway.gateway.leases import Exchange, Leases
 from slipway.gateway.snapshot import Snapshots
+from slipway.gateway.snapshot import exchange as common_pots
 from slipway.gateway.spans import Spans, configured
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
@@ -38,6 +40,7 @@ class Watched(Protocol):
 class Core:
     """Begins completions and keeps their time.
 
+    By `exchange` it shares limits with other gateways; given `load` but not that, it is alone.
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
     `digest` turns a secret into what keys are stored under, `spool` is a directory, `wake` tells
     the platform (in a thread) that a deployment which sleeps is asked for, `tls` is how servers
@@ -48,6 +51,7 @@ class Core:
         self,
         *,
         load: Callable[[], Snapshot] | None = None,
+        exchange: Exchange | None = None,
         digest: Callable[[str], str] | None = None,
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
@@ -56,6 +60,8 @@ class Core:
         tls: Callable[[], ssl.SSLContext] | None = None,
         spans: Spans | None = None,
     ) -> None:
+        if load is None and exchange is None:
+            exchange = common_pots
         if load is None or digest is None or spool is None:
             from django.conf import settings
 
@@ -68,7 +74,9 @@ class Core:
             wake, tls = wake or deployments.wake_up, tls or traffic.tls
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
-        self.gate = Gate(digest=digest, limits=limits)
+        self.gate = Gate(digest=digest, limits=limits, shared=exchange is not None)
+        self._exchange = exchange
+        self._leases: Leases | None = None
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
         self.watch = Watch()
@@ -85,6 +93,8 @@ class Core:
 
     async def start(self) -> None:
         """Raises OSError if the spool cannot be made."""
+        if self._exchange is not None:
+            self._leases = self.gate.share(self._exchange)
         self.spool.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts, self._tls, self.watch)
@@ -99,6 +109,8 @@ class Core:
         if self._parts is not None:
             self._watch.cancel()
             await self._parts.upstreams.close()
+            if self._leases is not None:
+                await self._leases.stop()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
             if self._spans is not None:

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from slipway.gateway.facts import Snapshot
+from slipway.limits.rules import Ask, Exchanged
 
 logger = logging.getLogger(__name__)
 
@@ -95,3 +96,13 @@ def load() -> Snapshot:
     from slipway.gateway.loader import Loader
 
     return Loader()()
+
+
+def exchange(gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
+    """Lease from the limits that all gateways share, in the database."""
+    from django.db import close_old_connections
+
+    from slipway.limits import services as limits
+
+    close_old_connections()
+    return limits.exchange(gateway, asks, now)
