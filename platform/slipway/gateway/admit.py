@@ -46,6 +46,8 @@ class _Ask(msgspec.Struct):
     max_tokens: Any = None
     max_completion_tokens: Any = None
     n: Any = None
+    #: A chat completion that is to be kept; of no meaning to the others.
+    store: Any = None
     #: What the model is given: messages or prompt, unread.
     given: msgspec.Raw = msgspec.Raw()
 
@@ -82,6 +84,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     #: Money set aside for it.
     aside: budgets.Aside = budgets.NOTHING
+    #: The answer is to be kept.
+    store: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -228,6 +232,7 @@ class Gate:
             hold=hold,
             at=now,
             aside=aside,
+            store=ask.store is True and endpoint == CHAT,
         )
 
     def settle(

@@ -54,6 +54,8 @@ class Core:
         self.gate = Gate(digest=digest, limits=limits)
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
+        # Beside the usage, for the door to take in; a second more or less means nothing there.
+        self.kept = Spool(spool.with_name(f"{spool.name}-completions"), sync_seconds=1.0)
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
@@ -66,10 +68,15 @@ class Core:
     async def start(self) -> None:
         """Raises OSError if the spool cannot be made."""
         self.spool.start()
+        self.kept.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts)
         self._parts = Parts(
-            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
+            gate=self.gate,
+            snapshots=self.snapshots,
+            upstreams=upstreams,
+            spool=self.spool,
+            kept=self.kept,
         )
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
@@ -80,6 +87,7 @@ class Core:
             await self._parts.upstreams.close()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
+            await asyncio.to_thread(self.kept.stop)
 
     def request_id(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
