@@ -221,8 +221,9 @@ TRACKING = "slipway.backends.tracking.mlflow.MLflow"
 BROKER_URL = os.environ.get("SLIPWAY_BROKER_URL", "folder://localhost/")
 BROKER_DIR = RUN_DIR / "broker"
 USAGE_SPOOL = HOME / "spool"
-#: Completions that were asked to be stored, on their way to the database.
-COMPLETIONS_SPOOL = HOME / "spool-completions"
+#: Completions that were asked to be stored, on their way to the database; the gateway puts them
+#: beside the usage.
+COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")

@@ -47,6 +47,8 @@ class _Ask(msgspec.Struct):
     n: Any = None
     #: Requests that share a beginning, and are best answered by one replica.
     prompt_cache_key: Any = None
+    #: A chat completion that is to be kept; of no meaning to the others.
+    store: Any = None
     #: What the model is given: messages or prompt, unread.
     given: msgspec.Raw = msgspec.Raw()
 
@@ -91,6 +93,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     asked: str
     #: What is to stay with one replica; empty if it does not matter.
     session: bytes = b""
+    #: The answer is to be kept.
+    store: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -256,6 +260,7 @@ class Gate:
             asked=ask.model,
             targets=targets,
             session=session,
+            store=ask.store is True and endpoint == CHAT,
         )
 
     def settle(

@@ -23,6 +23,7 @@ from slipway.gateway.spool import Spool, SpoolFull
 from slipway.gateway.steps import Driver, waiting
 from slipway.gateway.upstream import NoReplica, Upstreams
 from slipway.gateway.watch import Watch
+from slipway_contracts.kept import CompletionLine
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Parts:
     watch: Watch
     #: Tells the platform that a deployment which sleeps is asked for; may be called often.
     wake: Callable[[str], None]
+    #: Takes completions that are to be kept.
+    kept: Spool
     #: None where nobody collects traces.
     spans: spans.Spans | None = None
 
@@ -221,6 +224,8 @@ class Completion:
         usage = sse.usage_of(body)
         self._mark_first_byte()
         self._record(200, usage or self._guess(1))
+        if ticket.store:
+            self._keep(ticket, body)
         self._release()
         self._started = True
         self._client.answer(200, self._lines(_JSON), body)
@@ -232,15 +237,21 @@ class Completion:
             raise _Refused(asking.refusal(connection, connection.take(), self._served))
         if not connection.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
             raise sse.Malformed("an answer in one piece instead of a stream")
-        last = await self._relay(connection)
+        passed: list[bytes] = []
+        last = await self._relay(connection, passed if ticket.store else None)
         # The record first: once the client has the end, the tokens are in the ledger.
         self._mark_first_byte()
         self._record(200, self._spent())
+        if ticket.store:
+            self._keep(ticket, b"".join([*passed, last, self._events.usage_event()]))
         self._end(last + sse.DONE)
         self._parts.upstreams.see_out(connection)
 
-    async def _relay(self, connection: Connection) -> bytes:
-        """Pass events on until the engine says [DONE]; return those that came together with it."""
+    async def _relay(self, connection: Connection, copy: list[bytes] | None) -> bytes:
+        """Pass events on until the engine says [DONE]; return those that came together with it.
+
+        `copy` gets what is passed on.
+        """
         while True:
             await connection.wait()
             data = connection.take()
@@ -252,6 +263,8 @@ class Completion:
             if passed:
                 self._mark_first_byte()
                 self._put(passed)
+                if copy is not None:
+                    copy.append(passed)
             if self._events.error is not None:
                 raise _Refused(asking.refusal_of(500, self._events.error))
             while self._client.paused:
@@ -432,6 +445,20 @@ class Completion:
             logger.error("usage of %s could not be written: %s", line.request_id, error)  # noqa: TRY400 - the cause is in the message
             # What cannot be written up is not given out as done.
             raise _Refused(_not_recorded()) from error
+
+    def _keep(self, ticket: Ticket, answer: bytes) -> None:
+        """Spool what was asked and answered; that a disk is full costs the copy, not the answer."""
+        line = CompletionLine(
+            request_id=ticket.request_id,
+            at=ticket.at,
+            project_id=ticket.key.project_id,
+            request=self._asked.body.decode(),
+            answer=answer.decode(errors="replace"),
+        )
+        try:
+            self._parts.kept.write(line)
+        except SpoolFull as error:
+            logger.error("the completion %s was not kept: %s", ticket.request_id, error)  # noqa: TRY400 - the cause is in the message
 
 
 def _not_recorded() -> Refusal:

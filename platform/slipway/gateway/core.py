@@ -82,6 +82,8 @@ class Core:
         self.watch = Watch()
         self._rouse, self._tls, self._spans = wake, tls, spans
         self._woken: dict[str, float] = {}
+        # Beside the usage, for the door to take in; a second more or less means nothing there.
+        self.kept = Spool(spool.with_name(f"{spool.name}-completions"), sync_seconds=1.0)
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
@@ -96,11 +98,12 @@ class Core:
         if self._exchange is not None:
             self._leases = self.gate.share(self._exchange)
         self.spool.start()
+        self.kept.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts, self._tls, self.watch)
         self._parts = Parts(
             gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
-            watch=self.watch, wake=self.wake, spans=self._spans,
+            kept=self.kept, watch=self.watch, wake=self.wake, spans=self._spans,
         )  # fmt: skip
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
@@ -113,6 +116,7 @@ class Core:
                 await self._leases.stop()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
+            await asyncio.to_thread(self.kept.stop)
             if self._spans is not None:
                 await asyncio.to_thread(self._spans.stop)
 
