@@ -11,6 +11,8 @@ from slipway_contracts.formats import RowKind
 LEARNS_FROM = {
     "sft": (RowKind.CHAT,),
     "dpo": (RowKind.PAIR,),
+    #: Of a chat the last answer is the reference.
+    "grpo": (RowKind.PROMPT, RowKind.CHAT),
 }
 METHODS = tuple(LEARNS_FROM)
 SCALES = ("lora", "full")
