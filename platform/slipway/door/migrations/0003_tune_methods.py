@@ -14,7 +14,7 @@ def name(apps: Any, _editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("door", "0001_initial")]
+    dependencies = [("door", "0002_answers")]
 
     operations = [
         migrations.AddField(
