@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from test_recipes import DyingContext, Killed
 from slipway_contracts.grading import checking, scoring, similarity
 from slipway_contracts.progress import NoteKind
 from slipway_runtime.run import BadInput
+from slipway_runtime.training import rewards
 
 # PEFT asks under a name that transformers is about to retire.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -147,7 +149,9 @@ def test_questions_are_told_from_answered_chats() -> None:
 
 def test_scores_of_plain_graders() -> None:
     def score(grader: dict[str, Any], text: str, **item: Any) -> float:
-        return scoring.score(grader, item=item, text=text, measures=similarity.MEASURES)
+        return scoring.score(
+            grader, item=item, text=text, measures=similarity.MEASURES, python=lambda *_: 0.5
+        )
 
     assert score(GRADER, "abc", wanted="b") == pytest.approx(0.8 + 0.2 * 0.5)
     check_json = GRADER["graders"]["has"] | {
@@ -161,6 +165,20 @@ def test_scores_of_plain_graders() -> None:
     with pytest.raises(scoring.NoScore) as caught:
         score(GRADER, "abc")
     assert caught.value.of_item
+
+
+def test_a_grader_in_python_rewards_from_its_jail() -> None:
+    source = "def grade(sample, item):\n    return len(sample['output_text']) / item['most']\n"
+    reward = rewards.Rewards({"type": "python", "name": "short", "source": source})
+    errors: dict[str, float] = {}
+    found = reward(
+        completions=["ab", "abcd"],
+        item=[json.dumps({"most": 4}), json.dumps({"most": 0})],
+        log_metric=errors.__setitem__,
+    )
+    reward.close()
+    assert found == [0.5, 0.0]
+    assert errors == {"grader_errors": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ MOST_GRADERS, LONGEST_TEXT = 20, 100_000
 _TEXTS = {
     "string_check": ("name", "input", "reference", "operation"),
     "text_similarity": ("name", "input", "reference", "evaluation_metric"),
+    "python": ("name", "source"),
     "multi": ("name", "calculate_output"),
 }
 _CHOICES = {"operation": OPERATIONS, "evaluation_metric": MEASURE_NAMES}

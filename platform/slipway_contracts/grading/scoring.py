@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slipway_contracts.grading import formula, templates
 from slipway_contracts.grading.similarity import LONGEST, Measure
 
+#: Runs a grader in Python: source, sample and item to a score; NoScore if it has none.
+Python = Callable[[str, dict[str, Any], Any], float]
 OPERATIONS = ("eq", "ne", "like", "ilike")
 
 
@@ -21,14 +23,19 @@ class NoScore(Exception):
 
 
 def score(
-    grader: Mapping[str, Any], *, item: Any, text: str, measures: Mapping[str, Measure]
+    grader: Mapping[str, Any],
+    *,
+    item: Any,
+    text: str,
+    measures: Mapping[str, Measure],
+    python: Python,
 ) -> float:
     """The score of `text`; NoScore where a field is missing, JSON is none, or a formula fails.
 
     `grader` is in the form of the API, and was checked. `item` is the row it is about.
     """
     try:
-        return _score(grader, templates.facts_of(item, text), measures)
+        return _score(grader, templates.facts_of(item, text), measures, python)
     except templates.NoSuchField as error:
         raise NoScore(str(error), of_item="{{item" in str(error)) from error
     except templates.NotJson as error:
@@ -41,6 +48,7 @@ def _score(
     grader: Mapping[str, Any],
     facts: dict[str, Any],
     measures: Mapping[str, Measure],
+    python: Python,
 ) -> float:
     match grader["type"]:
         case "string_check":
@@ -49,9 +57,12 @@ def _score(
         case "text_similarity":
             said, wanted = (each[:LONGEST] for each in _rendered(grader, facts))
             return measures[grader["evaluation_metric"]](said, wanted)
+        case "python":
+            return python(grader["source"], templates.sample_of(facts), facts["item"])
         case "multi":
             scores = {
-                name: _score(each, facts, measures) for name, each in grader["graders"].items()
+                name: _score(each, facts, measures, python)
+                for name, each in grader["graders"].items()
             }
             return formula.evaluate(grader["calculate_output"], scores)
     raise NoScore(f"a grader of type {grader['type']!r} needs a judge")

@@ -15,6 +15,8 @@ LEARNS_FROM = {
     "grpo": (RowKind.PROMPT, RowKind.CHAT),
 }
 METHODS = tuple(LEARNS_FROM)
+#: Methods that need a grader (`slipway_contracts.grading`).
+REWARDED = ("grpo",)
 SCALES = ("lora", "full")
 AUTO = "auto"
 

@@ -60,7 +60,12 @@ def run(context: Context) -> None:
         eval_dataset=held_out,
         processing_class=this.base.tokenizer,
     )
-    this.carry_out(loop, told=f"{len(kept)} questions, {values['num_generations']} answers to each")
+    try:
+        this.carry_out(
+            loop, told=f"{len(kept)} questions, {values['num_generations']} answers to each"
+        )
+    finally:
+        reward.close()
     rows = {"rows": len(asked), "examples": len(kept), "dropped_rows": len(asked) - len(kept)}
     this.finish(model, metrics=loop.summary(), rows=rows)
 

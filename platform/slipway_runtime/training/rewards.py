@@ -8,6 +8,8 @@ from typing import Any
 
 from slipway_contracts.grading import checking, scoring, similarity
 from slipway_runtime.run import BadInput
+from slipway_sandbox.jails import Jails
+from slipway_sandbox.python import GraderFault, NoJail
 
 
 def _bleu(text: str, reference: str) -> float:
@@ -27,6 +29,7 @@ class Rewards:
             told = "; ".join(f"{f.path}: {f.rule}, {f.fix}" for f in faults)
             raise BadInput(f"this grader cannot reward a run: {told}")
         self._grader: Mapping[str, Any] = grader
+        self._jails = Jails()
         # The trainer names its curve by this.
         self.__name__ = "grader"
 
@@ -46,9 +49,23 @@ class Rewards:
 
     def _one(self, answer: str, item: Any) -> float | None:
         try:
-            return scoring.score(self._grader, item=item, text=answer, measures=MEASURES)
+            return scoring.score(
+                self._grader, item=item, text=answer, measures=MEASURES, python=self._jailed
+            )
+        except NoJail as error:
+            raise BadInput(f"graders in Python cannot run here: {error}") from error
         except scoring.NoScore as error:
             if error.of_item:
                 # It would fail on this row for ever, whatever the model learns to say.
                 raise BadInput(f"the grader does not fit the rows: {error}") from error
             return None
+
+    def _jailed(self, source: str, sample: dict[str, Any], item: Any) -> float:
+        try:
+            return self._jails.grade(source, sample, item)
+        except GraderFault as error:
+            raise scoring.NoScore(str(error)) from error
+
+    def close(self) -> None:
+        """End what runs graders in Python."""
+        self._jails.close()
