@@ -14,7 +14,7 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django.utils import timezone
 from door_world import rows_of
-from run_world import Runtime, Shelf, look
+from run_world import T0, Runtime, Shelf, look
 
 from slipway.core.errors import NotFound
 from slipway.datasets import reconcile as datasets_life
@@ -27,6 +27,8 @@ from slipway.runs import life
 from slipway.tenancy import services as tenancy
 from slipway.training.models import TrainingJob
 from slipway.training.reconcile import step
+from slipway.training.services import sending
+from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import State
 
 pytestmark = pytest.mark.django_db
@@ -303,6 +305,49 @@ def test_a_job_learns_from_pairs(client: openai.OpenAI, world: SimpleNamespace) 
     assert "sft learns from chats" in failed.error.message  # type: ignore[union-attr]
 
 
+GRADER = {
+    "type": "string_check", "name": "right", "operation": "eq",
+    "input": "{{sample.output_text}}", "reference": "{{item.reference_answer}}",
+}  # fmt: skip
+
+
+def test_a_job_learns_from_rewards(client: openai.OpenAI, world: SimpleNamespace) -> None:
+    rows = [
+        {"messages": [{"role": "user", "content": f"{n} + 1 ="}], "reference_answer": str(n + 1)}
+        for n in range(20)
+    ]
+    file = put(client, data="".join(json.dumps(row) + "\n" for row in rows).encode())
+    settings = {
+        "grader": GRADER,
+        "hyperparameters": {"n_epochs": 2, "compute_multiplier": 0.5, "eval_interval": 5},
+    }
+    method: Any = {"type": "reinforcement", "reinforcement": settings}
+    job = begun(client, training_file=file, method=method)
+    row = client_job(job)
+    assert (row.method, row.grader) == ("grpo", GRADER)
+    wanted = {"epochs": 2, "num_generations": 4, "save_strategy": "steps", "save_steps": 5}
+    assert wanted.items() <= row.resolved.items()
+    assert sending.workload(row).settings["grader"] == GRADER
+    told = client.fine_tuning.jobs.retrieve(job.id).to_dict()["method"]
+    assert told["type"] == "reinforcement"  # type: ignore[index]
+    shown = told["reinforcement"]  # type: ignore[index]
+    assert shown["grader"]["operation"] == "eq"
+    assert shown["hyperparameters"]["compute_multiplier"] == 0.5
+    # The ceiling is set aside: every answer as long as it may be.
+    tokens = row.resolved["num_generations"] * row.resolved["max_new_tokens"] * 20 * 2
+    assert row.estimate["tokens"] > tokens
+
+    runtime = Runtime(world.compute, row)
+    runtime.sees(State.RUNNING)
+    runtime.tells(
+        Note(kind=NoteKind.METRICS, at=T0, step=1, total_steps=4, values={"reward": 0.25, "kl": 0})
+    )
+    work()
+    [step] = [e for e in client.fine_tuning.jobs.list_events(job.id) if e.type == "metrics"]
+    assert step.data["train_reward_mean"] == 0.25  # type: ignore[index]
+    assert "reward=0.2500" in step.message
+
+
 def test_a_fine_tune_is_tuned_further(
     client: openai.OpenAI, shelf: Shelf, owner: Any, world: SimpleNamespace
 ) -> None:
@@ -337,7 +382,39 @@ def test_a_fine_tune_is_tuned_further(
             {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 2.5}}}},
             "method.dpo.hyperparameters.beta",
         ),
-        ({"method": {"type": "reinforcement"}}, "method.type"),
+        ({"method": {"type": "reinforcement"}}, "method.reinforcement.grader"),
+        (
+            {"method": {"type": "reinforcement", "reinforcement": {"grader": {"type": "x"}}}},
+            "method.reinforcement.grader.type",
+        ),
+        (
+            {
+                "method": {
+                    "type": "reinforcement",
+                    "reinforcement": {
+                        "grader": GRADER,
+                        "hyperparameters": {"reasoning_effort": "high"},
+                    },
+                }
+            },
+            "method.reinforcement.hyperparameters.reasoning_effort",
+        ),
+        (
+            {
+                "method": {
+                    "type": "reinforcement",
+                    "reinforcement": {
+                        "grader": {
+                            "type": "score_model",
+                            "name": "j",
+                            "model": "m",
+                            "input": [{"role": "user", "content": "?"}],
+                        }
+                    },
+                }
+            },
+            "method.reinforcement.grader.type",
+        ),
         ({"integrations": [{"type": "wandb"}]}, "integrations"),
         ({"metadata": {"k": 1}}, "metadata[...]"),
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),

@@ -50,6 +50,27 @@ def read_pairs(path: Path) -> list[PairRow]:
     return _rows(path, _pair, '{"input": {"messages": …}, "preferred_output", …}')
 
 
+@dataclass(frozen=True, kw_only=True)
+class PromptRow:
+    """A question, and the row it came from as a grader sees it."""
+
+    question: Row
+    item: dict[str, Any]
+
+
+def read_prompts(path: Path) -> list[PromptRow]:
+    """As `read`, of questions; of an answered chat the answer becomes `reference_answer`."""
+    return _rows(path, _prompt, '{"messages": [{"role", "content"}, …]}')
+
+
+def _prompt(line: int, value: Any) -> PromptRow:
+    row = _row(line, value)
+    if row.messages[-1]["role"] != "assistant":
+        return PromptRow(question=row, item=value)
+    reference = row.messages.pop()["content"]
+    return PromptRow(question=row, item={"reference_answer": reference} | value)
+
+
 def _rows(path: Path, parse: Callable[[int, Any], _T], form: str) -> list[_T]:
     rows = []
     with path.open("rb") as lines:

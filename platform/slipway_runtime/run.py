@@ -19,6 +19,7 @@ from slipway_runtime.hosts.context import Context, RunContext
 RECIPES: dict[str, str] = {
     "train sft": "slipway_runtime.training.sft:run",
     "train dpo": "slipway_runtime.training.dpo:run",
+    "train grpo": "slipway_runtime.training.grpo:run",
     Kind.EVALUATE: "slipway_runtime.evaluate:run",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,6 +35,13 @@ def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
     return given
 
 
+def _grader(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise Problem(f"{path} is no JSON: {error}") from error
+
+
 def _asked(client: Client, **options: Any) -> dict[str, Any]:
     body = {
         "name": options["name"] or "estimate",
@@ -47,6 +55,8 @@ def _asked(client: Client, **options: Any) -> dict[str, Any]:
     }
     if options["held_out"]:
         body["held_out"] = refs.dataset_version(client, options["held_out"])
+    if options["grader"]:
+        body["grader"] = _grader(options["grader"])
     if options["model"]:
         body["model"] = options["model"]
     return body
@@ -72,13 +82,19 @@ def _request(command: Any) -> Any:
                 default="sft",
                 show_default=True,
                 type=click.Choice(hyperparameters.METHODS),
-                help="sft learns from answers, dpo from pairs of a better and a worse one.",
+                help="sft learns from answers, dpo from pairs of a better and a worse one, "
+                "grpo from the rewards that a grader gives.",
             ),
             click.option(
                 "--scale",
                 default="lora",
                 show_default=True,
                 type=click.Choice(hyperparameters.SCALES),
+            ),
+            click.option(
+                "--grader",
+                type=click.Path(exists=True, dir_okay=False),
+                help="JSON file of what rewards answers (grpo), in the form of OpenAI's graders.",
             ),
             click.option("--set", "pairs", multiple=True, help="Hyper-parameter, key=value."),
             click.option("--seed", type=int, default=0, show_default=True),

@@ -31,6 +31,8 @@ class TrainingJob(Run):
 
     method = models.CharField(max_length=32)
     scale = models.CharField(max_length=32)
+    #: What rewards answers, in the form of the OpenAI API; null where nothing does.
+    grader = models.JSONField(null=True)
     #: As the user gave them; as they are used; and why, for each that was "auto".
     given = models.JSONField(default=dict)
     resolved = models.JSONField(default=dict)

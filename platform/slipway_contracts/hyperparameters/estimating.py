@@ -12,6 +12,10 @@ from slipway_contracts.hyperparameters.words import Limits
 
 def steps_per_epoch(values: Mapping[str, Any], *, rows: int, workers: int = 1) -> int:
     """Optimizer steps of one pass over `rows` (after packing: packed) rows."""
+    if "num_generations" in values:
+        # Groups are whole: what is left of a pass is not taken.
+        at_once = values["batch_size"] * values["gradient_accumulation_steps"] * workers
+        return max(1, rows // at_once)
     batches = math.ceil(math.ceil(rows / workers) / values["batch_size"])
     return max(1, math.ceil(batches / values["gradient_accumulation_steps"]))
 
@@ -51,20 +55,26 @@ def estimate(
     - logits = 12 × b s × min(V, 8192): a chunk of the output layer, forward and back
     - process = 0.9 GB, the libraries
 
-    Of pairs two rows are at work at once, and a full update keeps the weights it began with
-    beside them, as the reference.
+    Of pairs two rows are at work at once, of questions all answers of a group; a full update of
+    these methods keeps the weights it began with beside them, as the reference. Tokens of answers
+    that are sampled are those of the longest ones allowed: a ceiling.
 
     LoRA's T is about r × L × 18 h for all linear layers: r × (inputs + outputs) of each. Against
     peaks measured on a CPU (3.9 M parameters, 4 to 32 rows of 512 tokens): -9 % to +19 %.
     """
-    sequence = min(values["max_seq_len"], limits.positions or values["max_seq_len"])
+    if method == "grpo":
+        longest = values["max_new_tokens"] + tokens // max(1, rows)
+        tokens = values["num_generations"] * (tokens + values["max_new_tokens"] * rows)
+    else:
+        longest = values["max_seq_len"]
+    sequence = min(longest, limits.positions or longest)
     packed_rows = max(1, math.ceil(tokens / sequence)) if values.get("packing") else rows
     steps = values["epochs"] * steps_per_epoch(values, rows=packed_rows, workers=workers)
     trainable = limits.parameters
     if scale == "lora":
         trainable = min(trainable, values["lora_rank"] * limits.layers * 18 * limits.hidden_size)
-    pairs = method == "dpo"
-    at_once = values["batch_size"] * sequence * (2 if pairs else 1)
+    rows_at_once = {"dpo": 2, "grpo": values.get("num_generations", 0)}.get(method, 1)
+    at_once = values["batch_size"] * sequence * rows_at_once
     kept = limits.layers + 34 if values["gradient_checkpointing"] else 34 * limits.layers
     parts = {
         "weights": limits.parameters * weight_bytes + (4 * trainable if scale == "lora" else 0),
@@ -74,7 +84,7 @@ def estimate(
         "logits": 12 * at_once * min(limits.vocabulary_size, 8192),
         "process": 900_000_000,
     }
-    if pairs:
+    if method != "sft":
         parts["reference"] = 4 * trainable if scale == "lora" else limits.parameters * weight_bytes
     return Estimate(
         steps=steps,

@@ -67,6 +67,8 @@ def _epochs(case: _Case, values: dict[str, Any]) -> tuple[int, Text]:
 def _batch_size(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
     facts, limits = case.facts, case.limits
     most = 16 if limits.parameters < LARGE_PARAMETERS else 8
+    if case.method == "grpo":
+        most //= 2
     size = max(1, min(most, facts.rows // (10 * facts.workers)))
     return size, {
         "zh": f"{facts.rows} 行、{facts.workers} 个进程：每轮至少 10 步，每批最多 {most} 行",
@@ -111,6 +113,8 @@ def _logging_steps(case: _Case, values: dict[str, Any]) -> tuple[int, Text]:
 
 def _held_out_rows(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
     facts = case.facts
+    if case.method == "grpo":
+        return 64, {"zh": "采样回答较慢", "en": "sampling answers takes time"}
     rows = max(32, min(1000, facts.rows // 2))
     return rows, {
         "zh": f"训练集 {facts.rows} 行的一半（32–1000）：评估约占训练时间的六分之一",
@@ -136,21 +140,40 @@ def _gradient_checkpointing(case: _Case, _values: dict[str, Any]) -> tuple[bool,
     }
 
 
-def _beta(_case: _Case, _values: dict[str, Any]) -> tuple[float, Text]:
-    return 0.1, {"zh": "常用 0.1", "en": "0.1 is usual"}
+def _beta(case: _Case, _values: dict[str, Any]) -> tuple[float, Text]:
+    usual = {"dpo": 0.1, "grpo": 0.04}[case.method]
+    return usual, {"zh": f"常用 {usual}", "en": f"{usual} is usual"}
+
+
+def _max_new_tokens(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
+    longest, positions = case.facts.longest_tokens, case.limits.positions
+    # A template writes a little more before an answer than it does without one.
+    room = max(1, positions - longest - 16) if positions else 256
+    return min(256, room), {
+        "zh": f"最长问题 {longest} 词元，模型最多 {positions or '未知'}，上限 256",
+        "en": f"the longest question has {longest} tokens, the model takes "
+        f"{positions or 'unknown'}, at most 256",
+    }
 
 
 #: Method to the steps aimed at and the most epochs, for small models and others.
-_EPOCHS = {"sft": ((150, 15), (100, 5)), "dpo": ((100, 10), (100, 3))}
+_EPOCHS = {
+    "sft": ((150, 15), (100, 5)),
+    "dpo": ((100, 10), (100, 3)),
+    "grpo": ((100, 10), (100, 1)),
+}
 #: Method and scale to the rate of small, medium and large models.
 _RATES = {
     ("sft", "lora"): (2e-3, 5e-4, 2e-4),
     ("sft", "full"): (3e-4, 5e-5, 1e-5),
     ("dpo", "lora"): (5e-4, 5e-5, 1e-5),
     ("dpo", "full"): (5e-5, 5e-6, 1e-6),
+    ("grpo", "lora"): (5e-4, 5e-5, 2e-5),
+    ("grpo", "full"): (5e-5, 5e-6, 1e-6),
 }
 _AUTO = {
     "beta": _beta,
+    "max_new_tokens": _max_new_tokens,
     "gradient_checkpointing": _gradient_checkpointing,
     "max_seq_len": _max_seq_len,
     "batch_size": _batch_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_contracts.hyperparameters import preference
+from slipway_contracts.hyperparameters import preference, reinforcement
 from slipway_contracts.hyperparameters.words import (
     AUTO,
     LEARNING_RATE_CEILING,
@@ -20,11 +20,20 @@ def schema(method: str, scale: str, limits: Limits | None = None) -> tuple[Hyper
     if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; there are {', '.join(SCALES)}")
     limits = limits or Limits()
-    lora = _lora(limits) + (() if limits.adapter_rank else _targets(limits))
-    own = {"sft": _sft, "dpo": preference.parameters}[method]
-    found = _common(limits) + own() + (lora if scale == "lora" else ())
-    # The reference must answer as it is, so nothing is dropped at random where there is one.
-    return found if method == "sft" else tuple(p for p in found if p.key != "lora_dropout")
+    own = {"sft": _sft, "dpo": preference.parameters, "grpo": reinforcement.parameters}[method]
+    found = _common(limits) + own()
+    if scale == "lora":
+        found += _lora(limits) + (() if limits.adapter_rank else _targets(limits))
+    return tuple(p for p in found if p.key not in _NOT_OF[method])
+
+
+#: Where there is a reference nothing is dropped at random, or it would not answer as it is. What is
+#: found by trying has no length of rows and no loss that tells when to stop.
+_NOT_OF = {
+    "sft": frozenset[str](),
+    "dpo": frozenset({"lora_dropout"}),
+    "grpo": frozenset({"lora_dropout", "max_seq_len", "early_stopping_patience"}),
+}
 
 
 def _common(limits: Limits) -> tuple[HyperParameter, ...]:

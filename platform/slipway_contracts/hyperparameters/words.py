@@ -11,8 +11,12 @@ from slipway_contracts.formats import RowKind
 LEARNS_FROM = {
     "sft": (RowKind.CHAT,),
     "dpo": (RowKind.PAIR,),
+    #: Of a chat the last answer is the reference.
+    "grpo": (RowKind.PROMPT, RowKind.CHAT),
 }
 METHODS = tuple(LEARNS_FROM)
+#: Methods that need a grader (`slipway_contracts.grading`).
+REWARDED = ("grpo",)
 SCALES = ("lora", "full")
 AUTO = "auto"
 

@@ -81,6 +81,10 @@ class Encoder:
         self._eos = int(tokenizer.eos_token_id)
         self._stops = {self._eos, *stop_ids}
 
+    def asked(self, row: chats.Row) -> str:
+        """The conversation up to where the assistant is to answer."""
+        return self._render(row, len(row.messages), prompt=True)
+
     def rendered(self, row: chats.Row) -> list[Rendered]:
         """The texts to learn from: one, unless the template rewrites earlier turns."""
         trained = [

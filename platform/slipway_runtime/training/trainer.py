@@ -13,7 +13,9 @@ import torch
 import transformers
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
+from trl.trainer.utils import RepeatSampler
 
 from slipway_runtime.hosts.context import Context
 from slipway_runtime.run import Diverged
@@ -37,6 +39,13 @@ NAMES = {
     "rewards/accuracies": "reward_accuracy",
     "eval_rewards/margins": "held_out_reward_margin",
     "eval_rewards/accuracies": "held_out_reward_accuracy",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "kl": "kl",
+    "completions/mean_length": "answer_tokens",
+    "completions/clipped_ratio": "cut_answers",
+    "grader_errors": "grader_errors",
+    "eval_reward": "held_out_reward",
 }
 
 #: Of these the last value is part of the run's summary.
@@ -45,6 +54,10 @@ SUMMARISED = (
     "rewards/accuracies",
     "eval_rewards/margins",
     "eval_rewards/accuracies",
+    "reward",
+    "reward_std",
+    "kl",
+    "eval_reward",
 )
 
 
@@ -65,6 +78,9 @@ class Telling(transformers.Trainer):
     loss without a gain end the training (0: never). Raises Diverged at the first loss that is no
     finite number.
     """
+
+    #: The trainer's words and ours.
+    names = NAMES
 
     def __init__(
         self, context: Context, *, epoch_tokens: int, patience: int, **options: Any
@@ -100,7 +116,8 @@ class Telling(transformers.Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)
-        values = {NAMES[key]: float(value) for key, value in logs.items() if key in NAMES}
+        told = {key: value for key, value in logs.items() if key in self.names}
+        values = {self.names[key]: float(v) for key, v in told.items() if v is not None}
         now = time.monotonic()
         if "loss" in values:
             tokens = values["tokens"]
@@ -123,7 +140,7 @@ class Telling(transformers.Trainer):
         where: tuple[int, int] = super()._init_training_state(*arguments, **options)
         # The count of tokens is not part of a checkpoint; exact at the end of an epoch.
         self._total_train_tokens = int((self.state.epoch or 0) * self._epoch_tokens)
-        self._tokens_seen, self._seen_at = float(self._total_train_tokens), time.monotonic()
+        self._tokens_seen, self._seen_at = float(self.tokens), time.monotonic()
         return where
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
@@ -138,11 +155,11 @@ class Telling(transformers.Trainer):
             str(self.args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         )
         values = {
-            NAMES[key]: float(value)
+            self.names[key]: float(value)
             for entry in self.state.log_history
             if entry["step"] == self.state.global_step
             for key, value in entry.items()
-            if key in NAMES
+            if key in self.names and value is not None
         }
         self._context.save_checkpoint(directory, step=self.state.global_step, values=values)
         shutil.rmtree(directory)
@@ -207,6 +224,45 @@ class PairTrainer(Telling, DPOTrainer):
 
     def _prepare_dataset(self, dataset: Any, *_arguments: Any) -> Any:
         return dataset
+
+
+class _ByEpoch(RepeatSampler):
+    """Draws an epoch's order from the seed and the epoch, so that a resumed run draws the same."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.generator.manual_seed(self.seed + epoch)
+
+
+class RewardTrainer(Telling, GRPOTrainer):
+    """Takes questions as text that is ready for the tokenizer."""
+
+    #: What is called a loss here is near zero whatever is learnt.
+    names = {key: name for key, name in NAMES.items() if key != "eval_loss"}
+
+    @property
+    def tokens(self) -> int:
+        return int(self.state.num_input_tokens_seen)
+
+    def _get_train_sampler(self, dataset: Any = None) -> RepeatSampler:
+        sampler = super()._get_train_sampler(dataset)
+        sampler.__class__ = _ByEpoch
+        return sampler
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.processing_class(prompts, add_special_tokens=False)["input_ids"], None, {}
+
+    def summary(self) -> dict[str, float]:
+        """As of any run; the best step is that of the highest held-out reward."""
+        found = super().summary()
+        for key in ("held_out_loss", "best_held_out_loss", "best_step"):
+            found.pop(key, None)
+        looks = [
+            (e["step"], e["eval_reward"]) for e in self.state.log_history if "eval_reward" in e
+        ]
+        if looks:
+            step, best = max(looks, key=lambda pair: pair[1])
+            found |= {"best_held_out_reward": best, "best_step": float(step)}
+        return found
 
 
 def held_out_losses(state: transformers.TrainerState) -> list[tuple[int, float]]:

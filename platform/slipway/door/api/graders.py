@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.door.api.manners import DoorView
-from slipway.door.services import graders, grading, templates, words
+from slipway.door.services import graders, grading, words
 from slipway.door.services.asking import Door
+from slipway_contracts.grading import templates
 from slipway_sandbox.jails import Jails
 
 

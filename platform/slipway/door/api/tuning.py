@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from slipway.door.api import paging
 from slipway.door.api.manners import DoorView
 from slipway.door.models import FineTune
-from slipway.door.services import models, tune_life, tune_shapes, tuning, words
+from slipway.door.services import graders, models, tune_life, tune_shapes, tuning, words
 from slipway.door.services.words import Bad
+from slipway_contracts.grading import checking
 
 Auto = Literal["auto"]
 
@@ -36,11 +37,23 @@ class _Dpo(words.Request):
     hyperparameters: _DpoHyperparameters | None = None
 
 
+class _ReinforcementHyperparameters(_Hyperparameters):
+    compute_multiplier: Annotated[float, msgspec.Meta(ge=1e-5, le=10)] | Auto = "auto"
+    eval_interval: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | Auto = "auto"
+    eval_samples: Annotated[int, msgspec.Meta(ge=1, le=16)] | Auto = "auto"
+    reasoning_effort: Literal["default", "low", "medium", "high"] = "default"
+
+
+class _Reinforcement(words.Request):
+    grader: dict[str, Any]
+    hyperparameters: _ReinforcementHyperparameters | None = None
+
+
 class _Method(words.Request):
     type: str
     supervised: _Supervised | None = None
     dpo: _Dpo | None = None
-    reinforcement: dict[str, Any] | None = None
+    reinforcement: _Reinforcement | None = None
 
 
 class _New(words.Request):
@@ -55,8 +68,8 @@ class _New(words.Request):
     metadata: words.Metadata | None = None
 
 
-def _chosen(new: _New) -> tuple[str, dict[str, Any]]:
-    """Method and hyper-parameters asked for, by either of the two ways."""
+def _chosen(new: _New) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+    """Method, hyper-parameters asked for by either of the two ways, and grader."""
     if new.integrations:
         raise Bad(
             "Integrations are not served here; every run is recorded in this platform's MLflow.",
@@ -64,7 +77,8 @@ def _chosen(new: _New) -> tuple[str, dict[str, Any]]:
             code="unsupported_integration",
         )
     if new.method is None:
-        return "supervised", dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
+        given = dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
+        return "supervised", given, None
     kind = new.method.type
     if kind not in tune_life.METHODS:
         raise Bad(
@@ -77,10 +91,35 @@ def _chosen(new: _New) -> tuple[str, dict[str, Any]]:
     settings = own.pop(kind)
     if any(other is not None for other in own.values()):
         raise Bad(f"A job of type {kind} has settings under method.{kind} only.", param="method")
+    if kind == "reinforcement":
+        return kind, *_rewarded(settings)
     given = dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
     if settings is not None and settings.hyperparameters is not None:
         given = dict(msgspec.to_builtins(settings.hyperparameters))
-    return kind, given
+    return kind, given, None
+
+
+def _rewarded(settings: _Reinforcement | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hyper-parameters and grader of a reinforcement job."""
+    param = "method.reinforcement"
+    if settings is None:
+        raise Bad("A reinforcement job needs a grader.", param=f"{param}.grader")
+    given = settings.hyperparameters or _ReinforcementHyperparameters()
+    if given.reasoning_effort != "default":
+        raise Bad(
+            "The models served here know no levels of reasoning effort; leave it out.",
+            param=f"{param}.hyperparameters.reasoning_effort",
+            code="unsupported_value",
+        )
+    graders.read(settings.grader, param=f"{param}.grader")
+    # Judges have an opinion for every answer that is tried: thousands of paid requests.
+    for fault in checking.check(settings.grader, f"{param}.grader"):
+        raise Bad(
+            f"This grader cannot reward a job here: {fault.rule}, {fault.fix}.",
+            param=fault.path,
+            code="unsupported_grader",
+        )
+    return dict(msgspec.to_builtins(given)), settings.grader
 
 
 class JobsView(DoorView):
@@ -100,7 +139,7 @@ class JobsView(DoorView):
 
     def post(self, request: Request) -> Response:
         new = self.body(_New)
-        method, chosen = _chosen(new)
+        method, chosen, grader = _chosen(new)
 
         def make() -> dict[str, Any]:
             now = timezone.now()
@@ -113,6 +152,7 @@ class JobsView(DoorView):
                 seed=new.seed,
                 method=method,
                 hyperparameters=chosen,
+                grader=grader,
                 metadata=new.metadata,
                 made_by=self.made_by,
                 now=now,

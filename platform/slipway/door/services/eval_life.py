@@ -17,10 +17,11 @@ from django.utils import timezone
 from slipway.core import lifecycle, reconcile
 from slipway.core.errors import Refused
 from slipway.door.models import EvalRun, EvalRunPhase, OutputItem
-from slipway.door.services import eval_sources, graders, grading, templates, words
+from slipway.door.services import eval_sources, graders, grading, words
 from slipway.door.services.asking import Answer, Door, NoAnswer
 from slipway.door.services.eval_sources import Source
 from slipway.door.services.words import Bad
+from slipway_contracts.grading import templates
 from slipway_sandbox.jails import Jails
 
 _AT_ONCE = 4

@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 
 from slipway.door.models import File
-from slipway.door.services import files, templates, words
+from slipway.door.services import files, words
 from slipway.door.services.graders import Message
 from slipway.door.services.words import Bad
+from slipway_contracts.grading import templates
 
 MOST_ROWS = 10_000
 _LONGEST_LINE = 1024 * 1024

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from slipway.door.services import formula, similarity, templates, words
+from slipway.door.services import similarity, words
 from slipway.door.services.words import Bad
+from slipway_contracts.grading import formula, templates
 from slipway_sandbox import python
 
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]

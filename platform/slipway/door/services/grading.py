@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.door.services import formula, similarity, templates
+from slipway.door.services import similarity
 from slipway.door.services.asking import Door, NoAnswer
 from slipway.door.services.graders import (
     Grader,
@@ -20,6 +20,7 @@ from slipway.door.services.graders import (
     StringCheck,
     TextSimilarity,
 )
+from slipway_contracts.grading import formula, scoring, templates
 from slipway_sandbox.jails import Jails
 from slipway_sandbox.python import GraderFault, NoJail
 
@@ -113,7 +114,9 @@ def _single(
 ) -> float:
     if isinstance(grader, StringCheck):
         text = templates.render(grader.input, facts)
-        return float(_checked(grader.operation, text, templates.render(grader.reference, facts)))
+        return float(
+            scoring.checked(grader.operation, text, templates.render(grader.reference, facts))
+        )
     if isinstance(grader, TextSimilarity):
         text = templates.render(grader.input, facts)[: similarity.LONGEST]
         reference = templates.render(grader.reference, facts)[: similarity.LONGEST]
@@ -134,17 +137,6 @@ def _single(
         return float(_label(grader.labels, answer.text) in grader.passing_labels)
     low, high = grader.range or (-math.inf, math.inf)
     return min(high, max(low, _number(answer.text)))
-
-
-def _checked(operation: str, text: str, reference: str) -> bool:
-    match operation:
-        case "eq":
-            return text == reference
-        case "ne":
-            return text != reference
-        case "like":
-            return reference in text
-    return reference.lower() in text.lower()
 
 
 def _number(text: str) -> float:

@@ -34,10 +34,17 @@ CURVES = {
     "reward_accuracy": "train_reward_accuracy",
     "held_out_reward_margin": "valid_reward_margin",
     "held_out_reward_accuracy": "valid_reward_accuracy",
+    "reward": "train_reward_mean",
+    "reward_std": "train_reward_std",
+    "kl": "train_kl",
+    "held_out_reward": "valid_reward_mean",
 }
 _SCALE = "lora"
 #: This API's methods and the platform's.
-METHODS = {"supervised": "sft", "dpo": "dpo"}
+METHODS = {"supervised": "sft", "dpo": "dpo", "reinforcement": "grpo"}
+
+#: Answers to a question that a compute multiplier of 1 stands for.
+USUAL_ANSWERS = 8
 
 
 def look(tune: FineTune, now: datetime) -> timedelta | None:
@@ -87,6 +94,7 @@ def _queue(tune: FineTune, now: datetime) -> Any:
         method=METHODS[tune.method],
         scale=_SCALE,
         hyperparameters=_values(tune, base),
+        grader=tune.grader,
         seed=tune.seed,
     )
     return training.create_job(
@@ -118,6 +126,14 @@ def _values(tune: FineTune, base: registry.VersionFact) -> dict[str, Any]:
     if "n_epochs" in given:
         values["epochs"] = given["n_epochs"]
     values |= {key: given[key] for key in ("batch_size", "beta") if key in given}
+    if "compute_multiplier" in given:
+        # More compute is more answers tried to each question.
+        answers = round(USUAL_ANSWERS * given["compute_multiplier"])
+        values["num_generations"] = min(64, max(2, answers))
+    if "eval_interval" in given:
+        values |= {"save_strategy": "steps", "save_steps": given["eval_interval"]}
+    if "eval_samples" in given:
+        values["held_out_samples"] = min(16, given["eval_samples"])
     if "learning_rate_multiplier" in given:
         rate = given["learning_rate_multiplier"] * usual_rate(
             tune.method, registry.whole_of(base).parameters

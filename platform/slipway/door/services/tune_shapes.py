@@ -16,6 +16,13 @@ from slipway.tenancy import services as tenancy
 from slipway.training import services as training
 
 EVENT, CHECKPOINT = "ftevent-", "ftckpt_"
+#: What the message of a step says.
+_TOLD = (
+    ("training loss", "train_loss"),
+    ("validation loss", "valid_loss"),
+    ("reward", "train_reward_mean"),
+    ("validation reward", "valid_reward_mean"),
+)
 _LEVELS = {"warning": "warn", "error": "error"}
 
 
@@ -50,7 +57,7 @@ def shown(tune: FineTune, now: datetime) -> dict[str, Any]:
         "organization_id": f"org-{organisation}",
         "status": status_of(tune, job),
         "hyperparameters": values,
-        "method": {"type": tune.method, tune.method: {"hyperparameters": values}},
+        "method": _method(tune, job, values),
         "seed": tune.seed,
         "training_file": words.public_id(files.PREFIX, tune.training_file_id),
         "validation_file": words.public_id(files.PREFIX, held_out.pk) if held_out else None,
@@ -70,11 +77,9 @@ def shown(tune: FineTune, now: datetime) -> dict[str, Any]:
 
 def _values(tune: FineTune, job: Any) -> dict[str, Any]:
     """As given, with numbers in the place of "auto" once they are known."""
-    extra = {"dpo": ("beta",)}.get(tune.method, ())
-    names = ("n_epochs", "batch_size", "learning_rate_multiplier", *extra)
-    values = {name: tune.hyperparameters.get(name, "auto") for name in names}
+    names = ("n_epochs", "batch_size", "learning_rate_multiplier")
     if job is None or not job.resolved:
-        return values
+        return {name: tune.hyperparameters.get(name, "auto") for name in names}
     base = registry.version(project_id=tune.project_id, version_id=tune.base_version_id)
     rate = job.resolved["learning_rate"] / tune_life.usual_rate(
         tune.method, registry.whole_of(base).parameters
@@ -83,7 +88,28 @@ def _values(tune: FineTune, job: Any) -> dict[str, Any]:
         "n_epochs": job.resolved["epochs"],
         "batch_size": job.resolved["batch_size"],
         "learning_rate_multiplier": round(rate, 6),
-    } | {name: job.resolved[name] for name in extra}
+    }
+
+
+def _method(tune: FineTune, job: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """The method with all its settings."""
+    given, known = tune.hyperparameters, job.resolved if job is not None else {}
+    if tune.method == "dpo":
+        values = values | {"beta": known.get("beta", given.get("beta", "auto"))}
+    elif tune.method == "reinforcement":
+        answers = known.get("num_generations")
+        values = values | {
+            "compute_multiplier": (
+                answers / tune_life.USUAL_ANSWERS if answers else given["compute_multiplier"]
+            ),
+            "eval_interval": given["eval_interval"],
+            "eval_samples": known.get("held_out_samples", given["eval_samples"]),
+            "reasoning_effort": "default",
+        }
+    settings = {"hyperparameters": values}
+    if tune.grader is not None:
+        settings["grader"] = tune.grader
+    return {"type": tune.method, tune.method: settings}
 
 
 def events(tune: FineTune) -> list[dict[str, Any]]:
@@ -116,11 +142,7 @@ def _step_event(job: Any, step: int, values: dict[str, Any]) -> tuple[datetime, 
     at = values["at"]
     data = {"step": step, "total_steps": job.total_steps}
     data |= {name: value for name, value in values.items() if name != "at" and value is not None}
-    losses = [
-        f"{label}={data[name]:.4f}"
-        for label, name in (("training loss", "train_loss"), ("validation loss", "valid_loss"))
-        if name in data
-    ]
+    losses = [f"{label}={data[name]:.4f}" for label, name in _TOLD if name in data]
     return at, {
         # Made of what it tells, so that it is the same each time it is told.
         "id": words.public_id(EVENT, uuid.uuid5(job.pk, str(step))),

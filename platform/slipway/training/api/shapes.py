@@ -64,6 +64,14 @@ class JobIn(serializers.Serializer[Any]):
     method = serializers.ChoiceField(hyperparameters.METHODS, default="sft")
     scale = serializers.ChoiceField(hyperparameters.SCALES, default="lora")
     hyperparameters = serializers.DictField(child=serializers.JSONField(), default=dict)
+    grader = serializers.DictField(
+        child=serializers.JSONField(),
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="what rewards answers (grpo), in the form of OpenAI's graders: string_check, "
+        "text_similarity, python, multi",
+    )
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     workers = serializers.IntegerField(min_value=1, max_value=64, default=1)
     gpus = serializers.IntegerField(min_value=0, max_value=64, default=0)
@@ -109,6 +117,7 @@ class JobOut(http.RunOut):
     model = serializers.CharField(help_text="model that the result becomes a version of")
     method = serializers.CharField()
     scale = serializers.CharField()
+    grader = serializers.DictField(child=serializers.JSONField(), allow_null=True)
     given = serializers.DictField(child=serializers.JSONField())
     hyperparameters = serializers.DictField(child=serializers.JSONField())
     why = serializers.DictField(child=TextOut())
@@ -143,6 +152,7 @@ def job_out(job: TrainingJob) -> dict[str, Any]:
     same = [
         "method",
         "scale",
+        "grader",
         "given",
         "why",
         "seed",

@@ -23,7 +23,8 @@ from slipway.training.models import RunMirror, TrainingJob
 from slipway.training.services import charging, estimates, rows, sending
 from slipway.training.services.estimates import Estimate
 from slipway_contracts import hyperparameters
-from slipway_contracts.formats import RowKind
+from slipway_contracts.formats import RowKind, shown
+from slipway_contracts.grading import checking
 from slipway_contracts.hyperparameters import Facts, Limits, Resolved
 
 #: Fewer rows than this teach nothing that can be told from chance.
@@ -33,6 +34,7 @@ LONGEST_NAME = 63
 _FIXES = {
     RowKind.CHAT: "publish a version whose rows have questions and answers",
     RowKind.PAIR: "publish a version whose rows have a preferred and another answer",
+    RowKind.PROMPT: "publish a version whose rows end with a question, or with its answer",
 }
 
 
@@ -49,6 +51,8 @@ class Ask:
     method: str = "sft"
     scale: str = "lora"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    #: What rewards answers, where a method learns from rewards.
+    grader: Mapping[str, Any] | None = None
     seed: int = 0
     workers: int = 1
     gpus: int = 0
@@ -98,6 +102,7 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
     details for values out of range, too few rows, or rows longer than the model can attend to.
     """
     _check_method(ask.method, ask.scale)
+    _check_grader(ask)
     base = registry.ready_version(project_id=project_id, version_id=ask.base_version_id)
     _check_result_name(_result_name(ask, base))
     dataset = datasets.published_version(project_id=project_id, version_id=ask.dataset_version_id)
@@ -214,6 +219,22 @@ def _check_method(method: str, scale: str) -> None:
             )
 
 
+def _check_grader(ask: Ask) -> None:
+    if ask.method not in hyperparameters.REWARDED:
+        if ask.grader is not None:
+            raise Invalid(
+                f"{ask.method} has no rewards.",
+                Detail(field="grader", rule="none", fix="leave it out, or choose method grpo"),
+            )
+        return
+    if faults := checking.check(ask.grader):
+        said = "; ".join(f"{fault.path}: {fault.rule}, {fault.fix}" for fault in faults)
+        raise Invalid(
+            f"This grader cannot reward answers. {said}.",
+            *(Detail(field=f.path, rule=f.rule, value=shown(f.value), fix=f.fix) for f in faults),
+        )
+
+
 def _check_values(ask: Ask, limits: Limits) -> None:
     faults = hyperparameters.check(ask.method, ask.scale, ask.hyperparameters, limits)
     if faults:
@@ -298,6 +319,7 @@ def create_job(
         inputs=_inputs(base, dataset, held_out),
         method=ask.method,
         scale=ask.scale,
+        grader=dict(ask.grader) if ask.grader else None,
         given=dict(ask.hyperparameters),
         resolved=checked.resolved.values,
         why=checked.resolved.why,

@@ -19,9 +19,10 @@ from slipway_contracts import hyperparameters
 from slipway_contracts.hyperparameters import Limits
 
 #: Floating-point operations per token and parameter: 2 forward, 2 back to the inputs, 2 to the
-#: weights; LoRA leaves out most of the last. A reference model takes 2 more.
+#: weights; LoRA leaves out most of the last. A reference model takes 2 more,
+#: and answers are generated before they are learnt from: 2 more.
 FLOPS = {"lora": 4.0, "full": 6.0}
-REFERENCE_FLOPS = {"sft": 0.0, "dpo": 2.0}
+REFERENCE_FLOPS = {"sft": 0.0, "dpo": 2.0, "grpo": 4.0}
 #: Where nothing was measured yet: operations per second of one CPU core, of one GPU, the time a
 #: step takes on top, and load and store of a small model.
 CORE_FLOPS, GPU_FLOPS, STEP_SECONDS, FIXED_SECONDS = 5e10, 1e14, 0.02, 3.0

@@ -69,6 +69,7 @@ def harvest(job: TrainingJob, report: Report) -> dict[str, Any] | None:
             "method": job.method,
             "scale": job.scale,
             "seed": job.seed,
+            "grader": job.grader,
             "hyperparameters": job.resolved,
             "base_sha256": job.base_sha256,
             "dataset_sha256": job.dataset_sha256,

@@ -63,6 +63,7 @@ def workload(job: TrainingJob) -> Workload:
             "scale": job.scale,
             "hyperparameters": job.resolved,
             "seed": job.seed,
+            "grader": job.grader,
         },
         output_uri=job.output_uri,
         attempt=job.attempt,

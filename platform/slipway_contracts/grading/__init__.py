@@ -1,0 +1,1 @@
+"""How an answer is scored where nothing has to be asked: the door's graders, a run's rewards."""
