@@ -30,6 +30,7 @@ KEPT = (
     "/v1/batches",
     "/v1/evals",
     "/v1/organization",
+    "/v1/openapi.json",
 )
 gateway = Gateway()
 

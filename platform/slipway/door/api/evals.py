@@ -125,19 +125,23 @@ class RunsView(_View):
         return self.once(msgspec.to_builtins(new), make, status=201)
 
 
-class RunView(_View):
+class CancelRunView(_View):
+    def post(self, request: Request, eval_id: str, run_id: str) -> Response:
+        """Judge no more rows, at the path where the client asks for it."""
+        run = self.run(eval_id, run_id)
+        evals.cancel(run, now=timezone.now(), by=self.made_by)
+        return Response(evals.run_shown(run))
+
+
+class RunView(CancelRunView):
+    """The specification cancels by a POST to the run itself."""
+
     def get(self, request: Request, eval_id: str, run_id: str) -> Response:
         return Response(evals.run_shown(self.run(eval_id, run_id)))
 
     def delete(self, request: Request, eval_id: str, run_id: str) -> Response:
         evals.delete_run(self.run(eval_id, run_id))
         return Response({"object": "eval.run.deleted", "deleted": True, "run_id": run_id})
-
-    def post(self, request: Request, eval_id: str, run_id: str) -> Response:
-        """Cancel, as the specification has it; the client asks at …/cancel."""
-        run = self.run(eval_id, run_id)
-        evals.cancel(run, now=timezone.now(), by=self.made_by)
-        return Response(evals.run_shown(run))
 
 
 class ItemsView(_View):
