@@ -28,7 +28,7 @@ FROM libraries AS control-plane
 COPY platform /opt/slipway/app
 ENV PYTHONPATH=/opt/slipway/app DJANGO_SETTINGS_MODULE=slipway.settings
 USER 10001:10001
-CMD ["uvicorn", "slipway.asgi:application", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["uvicorn", "slipway.asgi:application", "--http", "slipway.asgi:Protocol", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM libraries AS runtime
 COPY platform/slipway_contracts /opt/slipway/app/slipway_contracts

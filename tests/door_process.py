@@ -91,6 +91,7 @@ def look_for_ever() -> None:
     from django.utils import timezone
 
     from slipway.core import reconcile
+    from slipway.door.services import completions
     from slipway.metering import services as metering
     from slipway.worker import tasks
 
@@ -107,6 +108,7 @@ def look_for_ever() -> None:
         threading.Thread(target=turn, args=(model, step), daemon=True).start()
     while True:
         metering.ingest_spool(now=timezone.now())
+        completions.take_in(now=timezone.now())
         time.sleep(0.3)
 
 

@@ -8,6 +8,7 @@ import "./i18n";
 import "./shell/console.css";
 import { queries } from "./api/client";
 import { router } from "./routes";
+import { Invited } from "./shell/Invited";
 import { SessionGate } from "./shell/session";
 import { ThemeProvider } from "./shell/theme";
 
@@ -17,9 +18,13 @@ createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
       <ThemeProvider>
-        <SessionGate>
-          <RouterProvider router={router} />
-        </SessionGate>
+        {location.pathname === "/invite" ? (
+          <Invited />
+        ) : (
+          <SessionGate>
+            <RouterProvider router={router} />
+          </SessionGate>
+        )}
       </ThemeProvider>
     </QueryClientProvider>
   </StrictMode>,

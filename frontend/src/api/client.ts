@@ -53,7 +53,8 @@ export const queries: QueryClient = new QueryClient({
   // A change tells of its own refusal, and what is on the screen is read anew after it.
   mutationCache: new MutationCache({
     onError: (error, _given, _result, mutation) => {
-      if (unauthorized(error) && mutation.meta?.quiet !== true) listeners.sessionEnded();
+      // A wrong password is no session that ended.
+      if (unauthorized(error) && mutation.meta?.signIn !== true) listeners.sessionEnded();
       else if (mutation.meta?.quiet !== true) listeners.refused(refusalOf(error));
     },
     onSuccess: async (_answer, _given, _result, mutation): Promise<void> => {

@@ -1,11 +1,13 @@
 // Every page of the console and where it stands in the menu; a page that is not listed is not there.
 import { CodeSandboxOutlined, DatabaseOutlined, HomeOutlined, SettingOutlined } from "@ant-design/icons";
 import type { ComponentType, ReactNode } from "react";
+import type { Needs } from "@/shell/session";
 import type { words } from "@/shell/words";
+import { systemMenu, systemPages } from "./administration";
 import { workMenu, workPages } from "./work";
 
 type Word = Parameters<ReturnType<typeof words.use>>[0];
-export type MenuEntry = { path: string; word: Word; icon?: ReactNode; below?: MenuEntry[] };
+export type MenuEntry = { path: string; word: Word; icon?: ReactNode; below?: MenuEntry[]; /** Who may not even look does not see it. */ needs?: Needs };
 export type PageEntry = { path: string; load: () => Promise<{ default: ComponentType }> };
 
 export const menu: MenuEntry[] = [
@@ -17,11 +19,7 @@ export const menu: MenuEntry[] = [
     path: "/system",
     word: "section.system",
     icon: <SettingOutlined />,
-    below: [
-      { path: "/system/keys", word: "section.keys" },
-      { path: "/system/usage", word: "section.usage" },
-      { path: "/system/health", word: "section.health" },
-    ],
+    below: systemMenu,
   },
 ];
 
@@ -34,8 +32,6 @@ export const pages: PageEntry[] = [
   { path: "/models/:id", load: () => import("./models/ModelPage") },
   { path: "/models/:id/versions/:version", load: () => import("./models/VersionPage") },
   ...workPages,
-  { path: "/system/keys", load: () => import("./system/KeysPage") },
-  { path: "/system/usage", load: () => import("./system/UsagePage") },
-  { path: "/system/health", load: () => import("./system/HealthPage") },
+  ...systemPages,
 ];
 

@@ -5,7 +5,7 @@ import { type ReactNode, useRef, useState } from "react";
 import { Link, Outlet, useLocation, useNavigation } from "react-router";
 import { menu, type MenuEntry } from "@/pages";
 import { Choices } from "./Choices";
-import { useSession } from "./session";
+import { useMay, useSession } from "./session";
 import { useTheme } from "./theme";
 import { words } from "./words";
 
@@ -22,15 +22,17 @@ function entryOf(path: string): string {
 function MainMenu({ onChoice }: { onChoice?: () => void }) {
   const t = words.use();
   const { pathname } = useLocation();
+  const may = useMay();
+  const shown = (entries: MenuEntry[]) => entries.filter((each) => each.needs === undefined || may(...each.needs));
   const item = (entry: MenuEntry): Item =>
     entry.below === undefined
       ? { key: entry.path, icon: entry.icon, label: <Link to={entry.path}>{t(entry.word)}</Link> }
-      : { key: entry.path, icon: entry.icon, label: t(entry.word), children: entry.below.map(item) };
+      : { key: entry.path, icon: entry.icon, label: t(entry.word), children: shown(entry.below).map(item) };
   return (
     <nav aria-label={t("menu")}>
       <Menu
         mode="inline"
-        items={menu.map(item)}
+        items={shown(menu).map(item)}
         onClick={onChoice}
         selectedKeys={[entryOf(pathname)]}
         defaultOpenKeys={menu.filter((each) => each.below).map((each) => each.path)}

@@ -21,6 +21,15 @@ export function useSession(): Session {
   return session;
 }
 
+const ORDER = ["none", "read", "operate", "full"] as const;
+export type Needs = [module: string, level: (typeof ORDER)[number]];
+
+/** Whether the signed-in person's levels suffice; the platform asks again, this only hides what it would refuse. */
+export function useMay(): (...needs: Needs) => boolean {
+  const { levels } = useSession();
+  return (module, level) => ORDER.indexOf(levels[module] ?? "none") >= ORDER.indexOf(level);
+}
+
 export function SessionGate({ children }: { children: ReactNode }) {
   const t = words.use();
   const tui = uiWords.use();
@@ -29,7 +38,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const me = useQuery({ ...meRetrieveOptions(), staleTime: 60_000, refetchOnWindowFocus: false, enabled: maybeSignedIn() });
   const signIn = useMutation({
     ...sessionCreateMutation(),
-    meta: { quiet: true },
+    meta: { quiet: true, signIn: true },
     onSuccess: (given) => {
       setEnded(false);
       queries.setQueryData(meRetrieveOptions().queryKey, given);
@@ -84,7 +93,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   return (
     <Current value={session}>
       {children}
-      <Modal open={ended} footer={null} closable={false} title={t("signin.again")} destroyOnHidden>
+      <Modal open={ended} zIndex={3000} footer={null} closable={false} title={t("signin.again")} destroyOnHidden>
         {form}
       </Modal>
     </Current>

@@ -20,7 +20,7 @@ from slipway.tenancy.services import Level
 _MOST = 1_000_000_000
 
 
-class LimitIn(serializers.Serializer[Any]):
+class RateLimitIn(serializers.Serializer[Any]):
     key_id = serializers.UUIDField(required=False, allow_null=True, default=None)
     model = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
     requests_per_minute = serializers.IntegerField(
@@ -34,7 +34,7 @@ class LimitIn(serializers.Serializer[Any]):
     )
 
 
-class LimitOut(serializers.ModelSerializer[RateLimit]):
+class RateLimitOut(serializers.ModelSerializer[RateLimit]):
     class Meta:
         model = RateLimit
         fields = ["id", "created_at", "key_id", "model", *services.RATES]
@@ -45,26 +45,27 @@ class LimitsView(GenericAPIView[Any]):
 
     levels: ClassVar = {"PUT": Level.FULL}
     permission_classes: ClassVar = [MayChange]
-    serializer_class = LimitOut
+    serializer_class = RateLimitOut
 
     def get_queryset(self) -> Any:
         return RateLimit.objects.filter(project_id=self.request.user.project_id)
 
+    @extend_schema(responses=RateLimitOut(many=True))
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(LimitOut(page, many=True).data)
+        return self.get_paginated_response(RateLimitOut(page, many=True).data)
 
-    @extend_schema(request=LimitIn, responses=LimitOut)
+    @extend_schema(request=RateLimitIn, responses=RateLimitOut)
     def put(self, request: Request) -> Response:
-        given = LimitIn(data=request.data)
+        given = RateLimitIn(data=request.data)
         given.is_valid(raise_exception=True)
         row = services.set_limit(maker=request.user, **given.validated_data)
-        return Response(LimitOut(row).data)
+        return Response(RateLimitOut(row).data)
 
 
 class LimitView(GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
-    serializer_class = LimitOut
+    serializer_class = RateLimitOut
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, limit_id: UUID) -> Response:

@@ -59,6 +59,7 @@ class BooksView(GenericAPIView[Any]):
     serializer_class = BookOut
     queryset = PriceBook.objects.none()
 
+    @extend_schema(responses=BookOut(many=True))
     def get(self, request: Request) -> Response:
         rows = PriceBook.objects.filter(organisation_id=None) | PriceBook.objects.filter(
             organisation_id=request.user.organisation_id
@@ -164,6 +165,7 @@ class BudgetsView(GenericAPIView[Any]):
     serializer_class = BudgetOut
     queryset = Budget.objects.none()
 
+    @extend_schema(responses=BudgetOut(many=True))
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(_visible(request.user))
         now = timezone.now()
@@ -235,6 +237,7 @@ class AlertsView(GenericAPIView[Any]):
     serializer_class = AlertOut
     queryset = Alert.objects.none()
 
+    @extend_schema(responses=AlertOut(many=True))
     def get(self, request: Request) -> Response:
         rows = Alert.objects.filter(budget__in=_visible(request.user).values("pk"))
         page = self.paginate_queryset(rows)

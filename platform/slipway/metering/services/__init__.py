@@ -21,6 +21,7 @@ from slipway.metering.services.ledger import (
     records_of,
     requests_of,
     totals,
+    was_asked,
 )
 from slipway.metering.services.prices import cost, price_facts
 from slipway.metering.services.rollups import add_entry, counted
@@ -53,4 +54,5 @@ __all__ = [
     "set_monthly_limit",
     "spent",
     "totals",
+    "was_asked",
 ]

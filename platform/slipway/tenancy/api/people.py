@@ -13,6 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.http import Whole
 from slipway.tenancy.models import Invite, Membership
 from slipway.tenancy.services import Level, invites, people
 
@@ -50,14 +51,15 @@ class MembersView(GenericAPIView[Any]):
     """Who has a role here: people, groups and service accounts."""
 
     serializer_class = MemberOut
-    pagination_class = None
+    pagination_class = Whole
     # Who is let in, and with what rights, is for owners to say.
     levels: ClassVar = {"POST": Level.FULL}
 
     @extend_schema(responses=MemberOut(many=True))
     def get(self, request: Request) -> Response:
         rows = people.members_of(request.user)
-        return Response({"data": MemberOut(rows, many=True).data, "next_cursor": None})
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(MemberOut(page, many=True).data)
 
     @extend_schema(request=MemberIn, responses={201: MemberOut})
     def post(self, request: Request) -> Response:
@@ -198,13 +200,14 @@ class AccountsView(GenericAPIView[Any]):
     """Service accounts: members that are programs. They act by keys made for them."""
 
     serializer_class = AccountOut
-    pagination_class = None
+    pagination_class = Whole
     levels: ClassVar = {"POST": Level.FULL}
 
     @extend_schema(responses=AccountOut(many=True))
     def get(self, request: Request) -> Response:
         rows = people.service_accounts_of(project_id=request.user.project_id)
-        return Response({"data": AccountOut(rows, many=True).data, "next_cursor": None})
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(AccountOut(page, many=True).data)
 
     @extend_schema(request=AccountIn, responses={201: AccountOut})
     def post(self, request: Request) -> Response:

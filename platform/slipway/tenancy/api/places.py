@@ -12,6 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.http import Whole
 from slipway.tenancy import services
 from slipway.tenancy.api.session import ProjectOut
 from slipway.tenancy.models import Organisation
@@ -39,6 +40,7 @@ class OrganisationsView(GenericAPIView[Any]):
     serializer_class = OrganisationOut
     queryset = Organisation.objects.all()
 
+    @extend_schema(responses=OrganisationOut(many=True))
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(OrganisationOut(page, many=True).data)
@@ -58,12 +60,13 @@ class ProjectsView(GenericAPIView[Any]):
 
     module = "organisation"
     serializer_class = ProjectOut
-    pagination_class = None
+    pagination_class = Whole
 
     @extend_schema(responses=ProjectOut(many=True))
     def get(self, request: Request) -> Response:
         rows = services.projects_of_organisation(organisation_id=request.user.organisation_id)
-        return Response({"data": ProjectOut(rows, many=True).data, "next_cursor": None})
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(ProjectOut(page, many=True).data)
 
     @extend_schema(request=NameIn, responses={201: ProjectOut})
     def post(self, request: Request) -> Response:

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core.errors import Forbidden, NotFound, NotSignedIn
+from slipway.core.http import Whole
 from slipway.tenancy import services
 from slipway.tenancy.authentication import PROJECT, SessionAuthentication
 from slipway.tenancy.models import Role, User
@@ -190,24 +191,20 @@ class ModulesView(GenericAPIView[Any]):
     """Modules that rights are given for, and what each ready-made role allows in them."""
 
     serializer_class = ModuleOut
-    pagination_class = None
+    pagination_class = Whole
     levels: ClassVar = {"GET": Level.NONE}
 
     @extend_schema(responses=ModuleOut(many=True))
     def get(self, request: Request) -> Response:
         ready = [role for role in Role.values if role != Role.CUSTOM]
-        return Response(
+        page = self.paginate_queryset(
             {
-                "data": [
-                    {
-                        "name": name,
-                        "about": about,
-                        "presets": {
-                            role: services.levels_of_role(role)[name].name.lower() for role in ready
-                        },
-                    }
-                    for name, about in MODULES.items()
-                ],
-                "next_cursor": None,
+                "name": name,
+                "about": about,
+                "presets": {
+                    role: services.levels_of_role(role)[name].name.lower() for role in ready
+                },
             }
+            for name, about in MODULES.items()
         )
+        return self.get_paginated_response(ModuleOut(page, many=True).data)

@@ -11,6 +11,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.http import Whole
 from slipway.tenancy.models import Group
 from slipway.tenancy.services import LEVELS, Level, teams
 
@@ -39,12 +40,13 @@ class GroupsView(GenericAPIView[Any]):
     module = "organisation"
     levels: ClassVar = {"POST": Level.FULL}
     serializer_class = GroupOut
-    pagination_class = None
+    pagination_class = Whole
 
     @extend_schema(responses=GroupOut(many=True))
     def get(self, request: Request) -> Response:
         rows = teams.groups_of(organisation_id=request.user.organisation_id)
-        return Response({"data": GroupOut(rows, many=True).data, "next_cursor": None})
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(GroupOut(page, many=True).data)
 
     @extend_schema(request=GroupIn, responses={201: GroupOut})
     def post(self, request: Request) -> Response:
@@ -100,12 +102,13 @@ class RolesView(GenericAPIView[Any]):
     module = "organisation"
     levels: ClassVar = {"POST": Level.FULL}
     serializer_class = CustomRoleOut
-    pagination_class = None
+    pagination_class = Whole
 
     @extend_schema(responses=CustomRoleOut(many=True))
     def get(self, request: Request) -> Response:
         rows = teams.roles_of(organisation_id=request.user.organisation_id)
-        return Response({"data": CustomRoleOut(rows, many=True).data, "next_cursor": None})
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(CustomRoleOut(page, many=True).data)
 
     @extend_schema(request=CustomRoleIn, responses={201: CustomRoleOut})
     def post(self, request: Request) -> Response:

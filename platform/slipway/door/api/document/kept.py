@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.door.api import batches, evals, graders, tuning, uploads
+from slipway.door.api import batches, completions, evals, graders, moderate, tuning, uploads
 from slipway.door.api.document.words import (
     AFTER,
     FREE,
@@ -19,6 +19,7 @@ from slipway.door.api.document.words import (
     ref,
     thing,
 )
+from slipway.door.services import moderation, response_asks
 
 _PAGE = (AFTER, limit(100))
 _FILE: Schema = {"type": "string", "format": "binary"}
@@ -53,6 +54,16 @@ _COMPLETION: Schema = {
     "required": ["model", "prompt"],
 }
 
+_EMBEDDING: Schema = {
+    "type": "object",
+    "properties": {
+        "model": _MODEL,
+        "input": {"anyOf": [STRING, many(STRING)]},
+        "encoding_format": one_of("float", "base64"),
+    },
+    "required": ["model", "input"],
+}
+
 GATEWAY: dict[str, dict[str, Operation]] = {
     "/chat/completions": {
         "post": Operation(
@@ -66,6 +77,24 @@ GATEWAY: dict[str, dict[str, Operation]] = {
             body=_COMPLETION, events=True,
         )
     },
+    "/embeddings": {
+        "post": Operation(
+            id="createEmbedding", tells="Have texts embedded.", answer=ref("Embeddings"),
+            body=_EMBEDDING,
+        )
+    },
+    "/responses": {
+        "post": Operation(
+            id="createResponse", tells="Ask a chat model in the words of the responses API.",
+            answer=ref("Response"), body=response_asks.Ask, events=True,
+        )
+    },
+    "/moderations": {
+        "post": Operation(
+            id="createModeration", tells="Have texts judged by the project's policy.",
+            answer=thing(id=STRING, model=STRING, results=many(FREE)), body=moderate._Ask,
+        )
+    },
     "/models": {
         "get": Operation(
             id="listModels", tells="Models that answer.",
@@ -74,7 +103,63 @@ GATEWAY: dict[str, dict[str, Operation]] = {
     },
 }  # fmt: skip
 
+_STORED = "/chat/completions/{name}"
+_RESPONSE = "/responses/{response_id}"
+
 DOOR: dict[str, dict[str, Operation]] = {
+    "/chat/completions": {
+        **GATEWAY.pop("/chat/completions"),
+        "get": Operation(
+            id="listChatCompletions", tells="Those that were stored, oldest first.",
+            answer=listed(ref("ChatCompletion")), query=(*_PAGE, ORDER, Query(name="model")),
+        ),
+    },
+    _STORED: {
+        "get": Operation(id="getChatCompletion", tells="One.", answer=ref("ChatCompletion")),
+        "post": Operation(
+            id="changeChatCompletion", tells="Its metadata.", answer=ref("ChatCompletion"),
+            body=completions._Changed,
+        ),
+        "delete": Operation(
+            id="deleteChatCompletion", tells="Forget it.", answer=gone("chat.completion.deleted")
+        ),
+    },
+    f"{_STORED}/messages": {
+        "get": Operation(
+            id="listChatMessages", tells="What was asked.", answer=listed(FREE),
+            query=(*_PAGE, ORDER),
+        )
+    },
+    _RESPONSE: {
+        "get": Operation(id="getResponse", tells="One response.", answer=ref("Response")),
+        "delete": Operation(id="deleteResponse", tells="Forget it.", answer=gone("response")),
+    },
+    f"{_RESPONSE}/cancel": {
+        "post": Operation(
+            id="cancelResponse", tells="Refused: none runs in the background.",
+            answer=ref("Response"),
+        )
+    },
+    f"{_RESPONSE}/input_items": {
+        "get": Operation(
+            id="listInputItems", tells="What was asked.", answer=listed(FREE),
+            query=(*_PAGE, ORDER),
+        )
+    },
+    "/moderations/policy": {
+        "get": Operation(
+            id="getModerationPolicy", tells="What the project's texts are judged by.",
+            answer=ref("ModerationPolicy"),
+        ),
+        "post": Operation(
+            id="setModerationPolicy", tells="Set it.", answer=ref("ModerationPolicy"),
+            body=moderation.Policy,
+        ),
+        "delete": Operation(
+            id="deleteModerationPolicy", tells="Back to none.",
+            answer=thing("moderation.policy", deleted={"type": "boolean"}),
+        ),
+    },
     "/models/{model}": {
         "get": Operation(id="getModel", tells="One model.", answer=ref("Model")),
         "delete": Operation(

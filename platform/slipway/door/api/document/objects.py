@@ -173,6 +173,11 @@ OBJECTS: dict[str, Schema] = {
     "Completion": thing(
         "text_completion", id=STRING, created=_TIME, model=STRING, choices=many(FREE), usage=_TOKENS
     ),
+    "Embeddings": thing("list", data=many(FREE), model=STRING, usage=FREE),
+    "Response": thing(
+        "response", id=STRING, created_at=NUMBER, model=STRING, status=STRING, output=many(FREE)
+    ),
+    "ModerationPolicy": thing("moderation.policy"),
     "Project": thing(
         "organization.project",
         id=STRING,

@@ -1,0 +1,83 @@
+// A button that opens a form in a dialog: refusals are shown in it, and what was typed is not thrown away unasked.
+import { App, Button, type ButtonProps, Form, type FormInstance, Modal } from "antd";
+import { type ReactNode, useState } from "react";
+import { type Refusal, refusalOf } from "@/api/refusal";
+import { Refused } from "./Refused";
+import { words } from "./words";
+
+type Props<Given> = {
+  /** What the button says, and the dialog's title where there is no other. */
+  label: string;
+  title?: string;
+  /** What the button that sends says, where it is not `label`. */
+  send?: string;
+  type?: ButtonProps["type"];
+  disabled?: boolean;
+  width?: number;
+  initial?: Partial<Given>;
+  /** Sends what was given; the dialog closes when it went well. */
+  onSubmit: (given: Given) => Promise<unknown>;
+  children: ReactNode | ((form: FormInstance<Given>) => ReactNode);
+};
+
+export function FormDialog<Given extends object>(given: Props<Given>) {
+  const t = words.use();
+  const { modal } = App.useApp();
+  const [form] = Form.useForm<Given>();
+  const [open, setOpen] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const close = () => {
+    setOpen(false);
+    setRefusal(null);
+  };
+  const leave = () => {
+    if (!form.isFieldsTouched()) close();
+    else void modal.confirm({ title: t("unsaved"), okText: t("leave"), cancelText: t("stay"), onOk: close });
+  };
+  const submit = async (values: Given) => {
+    setBusy(true);
+    setRefusal(null);
+    try {
+      await given.onSubmit(values);
+      close();
+    } catch (error) {
+      const refused = refusalOf(error);
+      // A session that ended asks for the password over this dialog; what was typed waits below.
+      if (refused.status !== 401) setRefusal(refused);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <Button type={given.type ?? "default"} disabled={given.disabled === true} onClick={() => setOpen(true)}>
+        {given.label}
+      </Button>
+      <Modal
+        open={open}
+        title={given.title ?? given.label}
+        width={given.width ?? 520}
+        okText={given.send ?? given.label}
+        cancelText={t("cancel")}
+        confirmLoading={busy}
+        onOk={form.submit}
+        onCancel={leave}
+        destroyOnHidden
+      >
+        <Form<Given>
+          form={form}
+          layout="vertical"
+          preserve={false}
+          {...(given.initial !== undefined && { initialValues: given.initial })}
+          onFinish={(values) => void submit(values)}
+        >
+          {typeof given.children === "function" ? given.children(form) : given.children}
+          {/* Enter in a field sends. */}
+          <button type="submit" hidden />
+        </Form>
+        {refusal !== null && <Refused refusal={refusal} />}
+      </Modal>
+    </>
+  );
+}
