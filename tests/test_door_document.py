@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,8 @@ from schemathesis.config import SchemathesisConfig
 
 from slipway.door.api.document import document
 
-#: Examples per operation; `make document-fuzz` tries more of them.
-EXAMPLES = 6
+#: Examples per operation; more of them by `EXAMPLES=50 pytest tests/test_door_document.py`.
+EXAMPLES = int(os.environ.get("EXAMPLES", "2"))
 #: Checks that ask for what an example cannot know: ids that exist, models that are there.
 #: That every route asks for a key is told by tests of its own (test_tenancy_matrix).
 NOT_ASKED = {"positive_data_acceptance", "ignored_auth"}

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from slipway.door.api import paging
 from slipway.door.api.manners import DoorView
-from slipway.door.models import Eval, EvalRun, OutputItem
+from slipway.door.models import Eval, EvalRun, EvalRunPhase, OutputItem
 from slipway.door.services import evals, words
 from slipway.door.services.words import Bad
 
@@ -97,6 +97,9 @@ class RunsView(_View):
     def get(self, request: Request, eval_id: str) -> Response:
         rows = EvalRun.objects.filter(eval=self.parent(eval_id)).select_related("eval")
         if status := request.query_params.get("status"):
+            if status not in EvalRunPhase.values:
+                known = ", ".join(EvalRunPhase.values)
+                raise Bad(f"status is one of {known}.", param="status")
             rows = rows.filter(phase=status)
         return Response(
             paging.page(
@@ -148,8 +151,8 @@ class ItemsView(_View):
     def get(self, request: Request, eval_id: str, run_id: str) -> Response:
         rows = OutputItem.objects.filter(run=self.run(eval_id, run_id)).select_related("run")
         if status := request.query_params.get("status"):
-            if status not in {"pass", "fail"}:
-                raise Bad("status must be pass or fail.", param="status")
+            if status not in {"pass", "fail", "error"}:
+                raise Bad("status must be pass, fail or error.", param="status")
             rows = rows.filter(status=status)
         return Response(
             paging.page(

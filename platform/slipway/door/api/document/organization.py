@@ -23,7 +23,7 @@ from slipway.door.api.organization import keys, limits, people, places, usage
 
 _PAGE = (AFTER, limit(100))
 _P = "/organization/projects/{project_id}"
-_TIME: Schema = {"type": "integer", "minimum": 0, "maximum": 4_000_000_000}
+_TIME: Schema = {"type": "integer", "minimum": 0, "maximum": 9_999_999_999}
 
 
 def _array(name: str) -> Query:

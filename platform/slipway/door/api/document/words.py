@@ -57,7 +57,7 @@ class Query:
     required: bool = False
 
 
-AFTER = Query(name="after", schema={"type": "string", "minLength": 1})
+AFTER = Query(name="after")
 ORDER = Query(name="order", schema=one_of("asc", "desc"))
 
 
