@@ -101,7 +101,7 @@ def _evals(export: Export, client: openai.OpenAI, report: Report) -> None:
         if not report.dry:
             try:
                 made = client.evals.create(**_eval(row)).id
-            except openai.BadRequestError as error:
+            except openai.APIStatusError as error:
                 report.left("eval", told, _refusal(error))
                 continue
         report.taken("eval", told, made)
@@ -151,7 +151,7 @@ def _jobs(
             if not report.dry:
                 try:
                     made = client.fine_tuning.jobs.create(**_job(row, ours, files)).id
-                except openai.BadRequestError as error:
+                except openai.APIStatusError as error:
                     report.left("job", told, _refusal(error))
                     continue
             report.taken("job", told, made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any
 
@@ -86,12 +85,10 @@ def _run(
 ) -> None:
     """A run of a prompt on a model, unless there is one."""
     told = f"{label} on {model}"
-    mark = json.dumps([model, messages])
     if eval_id:
         for run in client.evals.runs.list(eval_id, limit=100):
-            source = run.data_source.to_dict()
-            asked = source.get("input_messages", {}).get("template")
-            if json.dumps([run.model, asked]) == mark:
+            asked = run.data_source.to_dict().get("input_messages", {}).get("template")
+            if (run.model, asked) == (model, messages):
                 report.there("run", told, run.id)
                 return
     made = ""

@@ -209,7 +209,8 @@ def run_shown(run: EvalRun) -> dict[str, Any]:
         ],
         "data_source": run.data_source,
         "metadata": run.metadata,
-        "error": run.error,
+        # Never null: clients that validate strictly expect the object.
+        "error": run.error or {"code": "", "message": ""},
         "x_reason": run.reason,
     }
 

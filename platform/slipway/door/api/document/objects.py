@@ -153,7 +153,7 @@ OBJECTS: dict[str, Schema] = {
         per_testing_criteria_results=many(FREE),
         data_source=FREE,
         metadata=METADATA,
-        error=null_or(FREE),
+        error=FREE,
     ),
     "OutputItem": thing(
         "eval.run.output_item",
