@@ -27,7 +27,13 @@ from slipway.tenancy.services import Level
 pytestmark = pytest.mark.django_db
 
 #: Routes open to anybody, each for a reason: health tells nothing, the others let people in.
-PUBLIC = {"/api/v1/health", "/api/v1/session", "/api/v1/invites/accept", "/v1/^.*$"}
+PUBLIC = {
+    "/api/v1/health",
+    "/api/v1/session",
+    "/api/v1/invites/accept",
+    "/v1/^.*$",
+    "/v1/openapi.json",
+}
 #: Parameter of a path to the table whose rows it names; by the path's first word where it matters.
 TABLES = {
     "dataset_id": "datasets.Dataset",

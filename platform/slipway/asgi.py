@@ -30,7 +30,7 @@ STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
 KEPT = (
     "/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals", "/v1/responses",
-    "/v1/moderations", "/v1/organization",
+    "/v1/moderations", "/v1/organization", "/v1/openapi.json",
 )  # fmt: skip
 gateway = Gateway()
 
