@@ -19,6 +19,7 @@ DOMAINS = [
     "deployments",
     "metering",
     "limits",
+    "live",
 ]
 
 

@@ -1,12 +1,21 @@
 """What others may ask of the audit log."""
 
-from slipway.audit.services.reading import entries_of, export_lines, newest, verify_stored
+from slipway.audit.services.reading import (
+    acts_since,
+    entries_of,
+    export_lines,
+    last_number,
+    newest,
+    verify_stored,
+)
 from slipway.audit.services.recording import record, scrubbed
 from slipway.audit.services.signing import public_key, seal
 
 __all__ = [
+    "acts_since",
     "entries_of",
     "export_lines",
+    "last_number",
     "newest",
     "public_key",
     "record",

@@ -35,6 +35,10 @@ class DatasetIn(serializers.Serializer[Any]):
     )
 
 
+class DatasetEditIn(serializers.Serializer[Any]):
+    description = serializers.CharField(max_length=2000, allow_blank=True)
+
+
 class DatasetOut(serializers.ModelSerializer[Dataset]):
     class Meta:
         model = Dataset
