@@ -28,10 +28,11 @@ FROM libraries AS control-plane
 COPY platform /opt/slipway/app
 ENV PYTHONPATH=/opt/slipway/app DJANGO_SETTINGS_MODULE=slipway.settings
 USER 10001:10001
-CMD ["uvicorn", "slipway.asgi:application", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["uvicorn", "slipway.asgi:application", "--http", "slipway.asgi:Protocol", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM libraries AS runtime
 COPY platform/slipway_contracts /opt/slipway/app/slipway_contracts
+COPY platform/slipway_sandbox /opt/slipway/app/slipway_sandbox
 COPY platform/slipway_runtime /opt/slipway/app/slipway_runtime
 ENV PYTHONPATH=/opt/slipway/app
 USER 10001:10001

@@ -41,6 +41,7 @@ def main(home: str, port: str, engine: str = "") -> None:
 def prepare(engine: str) -> dict[str, str]:
     from django.core.management import call_command
 
+    from slipway.tenancy import models as tenancy_models
     from slipway.tenancy import services as tenancy
 
     call_command("migrate", verbosity=0)
@@ -50,7 +51,12 @@ def prepare(engine: str) -> dict[str, str]:
         user = tenancy.ensure_member(
             user_name=name, password="x", project_id=project.pk, role="owner"
         )
+        tenancy_models.Membership.objects.get_or_create(
+            user=user, organisation_id=project.organisation_id, defaults={"role": "owner"}
+        )
         principal = tenancy.principal_of(user=user)
+        admin = tenancy.issue_key(maker=principal, name="admin", role="admin")
+        keys[f"{name}-admin"] = admin.secret
         for role in ("owner", "reader"):
             keys[f"{name}-{role}"] = tenancy.issue_key(maker=principal, name=role, role=role).secret
         keys[f"{name}-project"] = str(project.pk)
@@ -85,6 +91,7 @@ def look_for_ever() -> None:
     from django.utils import timezone
 
     from slipway.core import reconcile
+    from slipway.door.services import completions
     from slipway.metering import services as metering
     from slipway.worker import tasks
 
@@ -101,6 +108,7 @@ def look_for_ever() -> None:
         threading.Thread(target=turn, args=(model, step), daemon=True).start()
     while True:
         metering.ingest_spool(now=timezone.now())
+        completions.take_in(now=timezone.now())
         time.sleep(0.3)
 
 

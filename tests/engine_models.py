@@ -159,3 +159,33 @@ def tokenizer_with(template: str) -> Any:
         additional_special_tokens=["<|calls|>"],
         chat_template=template,
     )
+
+
+def encoder(folder: pathlib.Path, *, pooling: str = "mean_tokens", **config: Any) -> pathlib.Path:
+    """A sentence encoder as sentence-transformers saves it, with random weights, of 24 dimensions.
+
+    Its tokenizer file cuts and pads, as published ones do: an engine must not.
+    """
+    import json
+
+    torch.manual_seed(3)
+    settings = transformers.BertConfig(
+        vocab_size=320, hidden_size=24, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=64, **config,
+    )  # fmt: skip
+    transformers.BertModel(settings).save_pretrained(folder)
+    words = copy.deepcopy(tokenizer())
+    words.backend_tokenizer.enable_truncation(8)
+    words.backend_tokenizer.enable_padding(length=8)
+    words.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    steps = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    modules = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for n, (path, kind) in enumerate(steps)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pool = {"word_embedding_dimension": 24, f"pooling_mode_{pooling}": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pool))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 40}')
+    return folder

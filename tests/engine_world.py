@@ -13,7 +13,7 @@ import httpx
 import openai
 import torch
 
-from slipway_runtime.serving import loading, server
+from slipway_runtime.serving import embeddings, encoder, loading, server
 
 
 class Running:
@@ -34,11 +34,14 @@ class Running:
             tokenizer or engine_models.tokenizer(),
             {"max_rows": 4} | settings,
         )
-        self.app = server.App(
+        self.app: Any = server.App(
             self.served,
             name="tiny",
             request_timeout_seconds=settings.get("request_timeout_seconds", 60),
         )
+        self._thread_to_be()
+
+    def _thread_to_be(self) -> None:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -58,9 +61,12 @@ class Running:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._begin()
+        await server.serve(self.app, self.path, self._stop, ready=self._ready.set, grace_seconds=5)
+
+    async def _begin(self) -> None:
         self.served.engine.start()
         await self.app.warm_up()
-        await server.serve(self.app, self.path, self._stop, ready=self._ready.set, grace_seconds=5)
 
     def http(self) -> httpx.Client:
         transport = httpx.HTTPTransport(uds=str(self.path))
@@ -74,3 +80,18 @@ class Running:
         return openai.OpenAI(
             base_url="http://engine/v1", api_key="none", http_client=self.http(), max_retries=0
         )
+
+
+class RunningEncoder(Running):
+    """The same around a sentence encoder from a folder."""
+
+    def __init__(self, folder: pathlib.Path, model: pathlib.Path, **settings: Any) -> None:
+        self.path = folder / "encoder.sock"
+        rules = encoder.rules_of(model)
+        assert rules is not None
+        self.encoder = encoder.load(model, rules, {})
+        self.app = embeddings.App(self.encoder, name="tiny", **settings)
+        self._thread_to_be()
+
+    async def _begin(self) -> None:
+        await self.app.warm_up()

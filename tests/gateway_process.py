@@ -1,7 +1,8 @@
-"""A gateway for `uvicorn gateway_process:app`, in a process that can be killed or measured."""
+"""`uvicorn --http gateway_process:Protocol gateway_process:app`, to be killed or measured."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 from gateway_world import OTHER_SECRET, SECRET, digest
 
 from slipway.gateway.asgi import Gateway
-from slipway.gateway.facts import Key, Route, Snapshot
+from slipway.gateway.facts import Key, Limit, Route, Snapshot
+from slipway.gateway.server import HotProtocol
+from slipway.metering.rules.reserver import Limit as Budget
 
 PROJECT, KEY = "a0000000-0000-0000-0000-000000000001", "b0000000-0000-0000-0000-000000000001"
 DEPLOYMENT, VERSION = "d0000000-0000-0000-0000-000000000001", "e0000000-0000-0000-0000-000000000001"
+ENOUGH = 10**9
 
 
-def load() -> Snapshot:
+def picture() -> Snapshot:
+    """Everything that can be counted is, against limits that are never met."""
     route = Route(
         project_id=PROJECT,
         name="m",
@@ -25,13 +30,37 @@ def load() -> Snapshot:
         state="live",
     )
     keys = {
-        digest(SECRET): Key(id=KEY, project_id=PROJECT),
+        digest(SECRET): Key(id=KEY, project_id=PROJECT, organisation_id="o"),
         digest(OTHER_SECRET): Key(id=KEY, project_id="none"),
     }
-    return Snapshot(keys=keys, routes={(PROJECT, "m"): route})
+    for number in range(len(keys), int(os.environ.get("KEYS", "0"))):
+        keys[digest(str(number))] = Key(id=str(number), project_id=PROJECT, organisation_id="o")
+    routes = {(PROJECT, "m"): route}
+    for number in range(len(routes), int(os.environ.get("MODELS", "0"))):
+        name = f"m{number}"
+        routes[PROJECT, name] = dataclasses.replace(route, name=name, deployment_id=name)
+    limit = Limit(requests_per_minute=ENOUGH, tokens_per_minute=ENOUGH, at_once=ENOUGH)
+    return Snapshot(
+        keys=keys,
+        routes=routes,
+        limits={(PROJECT, "", ""): limit, (PROJECT, KEY, ""): limit, (PROJECT, "", "m"): limit},
+        budgets={("project", PROJECT): Budget(left=10**24, spent=0)},
+        prices={("o", name): (0, 1, 1) for _, name in routes},
+    )
+
+
+PICTURE = picture()
+
+
+def load() -> Snapshot:
+    return PICTURE
 
 
 gateway = Gateway(load=load, digest=digest, spool=Path(os.environ["SPOOL"]))
+
+
+class Protocol(HotProtocol):
+    core = gateway
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

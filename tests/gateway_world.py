@@ -19,6 +19,7 @@ import uvicorn
 
 from slipway.gateway.asgi import Gateway
 from slipway.gateway.facts import Key, Limit, Route, Scope, Snapshot
+from slipway.gateway.server import HotProtocol
 from slipway.gateway.upstream import Timeouts
 
 SECRET, OTHER_SECRET = "sk-slip-one", "sk-slip-two"
@@ -260,7 +261,7 @@ class World:
             self._app,
             interface="asgi3",
             loop="uvloop",
-            http="httptools",
+            http=type("Protocol", (HotProtocol,), {"core": self.gateway}),
             ws="none",
             lifespan="on",
             log_level="error",

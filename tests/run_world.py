@@ -38,6 +38,9 @@ class Shelf:
     def ready_version(self, *, project_id: uuid.UUID, version_id: uuid.UUID) -> Any:
         return self._get(self.models, project_id, version_id, "model version")
 
+    def whole_of(self, fact: Any) -> Any:
+        return self.models[fact.base_version_id or fact.id]
+
     def published_version(self, *, project_id: uuid.UUID, version_id: uuid.UUID) -> Any:
         return self._get(self.datasets, project_id, version_id, "dataset version")
 

@@ -226,6 +226,7 @@ def test_the_picture_holds_adapters_and_checkpoints_of_deployed_bases(owner: Any
         endpoints=["unix:/run/one.sock"],
     )  # fmt: skip
     job = TrainingJob.objects.create(
+        whole_version_id=base.pk,
         project_id=owner.project_id, base_version_id=base.pk, base_name="base@1", scale="lora",
         result_name="sales", dataset_version_id=uuid4(), dataset_name="d@1", dataset_sha256="",
         method="sft", phase="succeeded", result_version_id=tuned.pk,

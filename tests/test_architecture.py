@@ -12,7 +12,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = {"slipway", "slipway_contracts", "slipway_demo", "slipway_runtime"}
+OURS = {"slipway", "slipway_contracts", "slipway_demo", "slipway_runtime", "slipway_sandbox"}
 ROOTS = (ROOT / "platform", ROOT / "operators")
 
 
@@ -60,7 +60,7 @@ def test_platform_is_a_source_root_and_not_a_package() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_our_packages_are_these_four_and_shadow_nobody() -> None:
+def test_our_packages_are_these_five_and_shadow_nobody() -> None:
     found = {
         path.name
         for path in (ROOT / "platform").iterdir()

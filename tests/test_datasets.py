@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from slipway import backends
 from slipway.backends.objects.folder import Folder
-from slipway.core import reconcile
+from slipway.core import addresses, reconcile
 from slipway.core.errors import Conflict, Invalid
 from slipway.core.lifecycle import LostRace
 from slipway.datasets import reconcile as carrying
@@ -676,10 +676,10 @@ def test_an_address_that_is_none_is_refused(url: str, settings: Any) -> None:
     ],
 )
 def test_addresses_that_are_not_public_are_known(address: str) -> None:
-    assert not fetch._is_public(address)
-    assert fetch._is_public("8.8.8.8")
-    assert fetch._is_public("2606:4700::1111")
-    assert fetch._is_public("64:ff9b::808:808")
+    assert not addresses.is_public(address)
+    assert addresses.is_public("8.8.8.8")
+    assert addresses.is_public("2606:4700::1111")
+    assert addresses.is_public("64:ff9b::808:808")
 
 
 # A worker may die at any time

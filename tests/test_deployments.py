@@ -569,3 +569,91 @@ def test_rest_tells_the_whole_life_to_its_project_only(
     assert api.delete(one).json()["phase"] == "deleting"
     look()
     assert api.get(one).status_code == 404
+
+
+# Asleep
+
+
+def asleep(scene: Scene) -> None:
+    """Live, then quiet for longer than it stays up."""
+    scene.live()
+    services.change(scene.row, sleep_after_seconds=60, now=timezone.now())
+    Revision.objects.update(served_at=timezone.now() - timedelta(seconds=90))
+    look()
+
+
+def use(scene: Scene, seconds_ago: float) -> None:
+    from slipway.metering.models import UsageRecord
+
+    UsageRecord.objects.create(
+        created_at=timezone.now() - timedelta(seconds=seconds_ago), request_id=f"r{seconds_ago}",
+        project_id=scene.row.project_id, key_id=scene.row.pk, deployment_id=scene.row.pk,
+        version_id=scene.row.pk, model="m", endpoint="/v1/chat/completions", status=200,
+        stream=False, prompt_tokens=1, completion_tokens=1, estimated=False, latency_ms=1,
+    )  # fmt: skip
+
+
+def test_what_nobody_asks_for_sleeps_and_a_request_wakes_it(scene: Scene) -> None:
+    asleep(scene)
+    assert (scene.phase, scene.revisions) == ("sleeping", {1: "retired"})
+    assert "wakes it" in scene.reason
+    route = scene.route
+    assert (route.state, route.endpoints, route.root) == ("sleeping", (), "chart-base@1")
+    assert (route.context_length, route.takes_adapters) == (128, True)
+    # What had begun may end: ten minutes at most.
+    left = Revision.objects.get().remove_at - timezone.now()
+    assert timedelta(seconds=535) < left < timedelta(seconds=600)
+    scene.drained()
+    assert scene.compute.applied == {}
+    services.wake(deployment_id=scene.row.pk, now=timezone.now())
+    services.wake(deployment_id=scene.row.pk, now=timezone.now())
+    assert (scene.phase, scene.revisions) == ("waking", {1: "retired", 2: "coming"})
+    look()
+    scene.sees(2, State.WAITING, "loading weights")
+    look()
+    assert (scene.route.state, scene.route.reason) == ("waking", "loading weights")
+    scene.answers(2)
+    look()
+    assert (scene.phase, scene.route.endpoints) == ("live", ("unix:/run/2-0.sock",))
+    look()
+    assert scene.phase == "live", "it has only just woken"
+
+
+def test_what_is_asked_or_never_to_sleep_stays_up(scene: Scene) -> None:
+    scene.live()
+    Revision.objects.update(served_at=timezone.now() - timedelta(days=1))
+    look()
+    assert scene.phase == "live", "nobody said that it may sleep"
+    services.change(scene.row, sleep_after_seconds=60, now=timezone.now())
+    use(scene, 30)
+    look()
+    assert scene.phase == "live"
+    assert scene.revisions == {1: "serving"}
+
+
+def test_what_sleeps_can_be_stopped_scaled_started_and_deleted(scene: Scene) -> None:
+    asleep(scene)
+    scene.do(services.scale, replicas=2)
+    assert (scene.phase, scene.row.replicas) == ("sleeping", 2)
+    scene.do(services.start)
+    assert scene.phase == "waking"
+    assert Revision.objects.get(number=2).replicas == 2
+    scene.do(services.stop)
+    look(2)
+    assert (scene.phase, scene.compute.applied) == ("stopped", {})
+    scene.do(services.delete)
+    look(2)
+    assert scene.phase == "deleted"
+
+
+def test_rules_of_a_deployment_are_changed_over_rest(scene: Scene, api: Any) -> None:
+    row = scene.live()
+    one = f"/api/v1/deployments/{row.pk}"
+    changed = api.patch(one, {"at_once": 8, "queue": 4, "sleep_after_seconds": 600}, format="json")
+    assert changed.status_code == 200
+    seen = api.get(one).json()
+    assert (seen["at_once"], seen["queue"], seen["sleep_after_seconds"]) == (8, 4, 600)
+    assert (scene.route.at_once, scene.route.queue) == (8, 4)
+    assert api.patch(one, {"sleep_after_seconds": None}, format="json").status_code == 200
+    for wrong in ({"at_once": 0}, {"queue": -1}, {"sleep_after_seconds": 5}):
+        assert api.patch(one, wrong, format="json").status_code == 422

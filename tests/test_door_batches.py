@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from django.utils import timezone
@@ -193,6 +194,46 @@ def test_answers_are_readable_while_it_runs_and_after_it_was_cancelled(
     assert done.request_counts.completed == 200
     assert len(table(client, done.output_file_id)) == 200
     assert sum(asked(door).values()) == 200 - len(rows)
+
+
+def test_answers_are_readable_after_its_window_has_ended(door: Door, client: openai.OpenAI) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.05)
+        await answer_well(exchange)
+
+    door.engine.script = slow
+    batch = begin(client, lines(4000))
+    until("answers", lambda: client.batches.retrieve(batch.id).request_counts.completed >= 5)
+    # As if a day had passed.
+    with sqlite3.connect(door.home / "slipway.sqlite3", timeout=30) as base:
+        key = batch.id.removeprefix("batch_")
+        base.execute("UPDATE door_batch SET expires_at = created_at WHERE id = ?", [key])
+    done = ended(client, batch)
+    assert done.status == "expired"
+    assert done.expired_at
+    rows, left = table(client, done.output_file_id), table(client, done.error_file_id)
+    assert 5 <= len(rows) == done.request_counts.completed < 4000
+    assert len(rows) + len(left) == 4000
+    assert {row["error"]["code"] for row in left.values()} == {"batch_expired"}
+
+
+def test_a_key_bound_to_a_network_has_its_batches_asked_from_here(
+    door: Door, client: openai.OpenAI
+) -> None:
+    """The worker asks from an address of its own; the key's maker asked from the right one."""
+    made = door.http.post(
+        f"http://127.0.0.1:{door.port}/api/v1/keys",
+        headers={"authorization": f"Bearer {door.keys['acme-owner']}"},
+        json={"name": "bound", "networks": ["127.0.0.2/32"]},
+    )
+    door.keys["bound"] = made.json()["secret"]
+    here = door.call("GET", "models", "bound")
+    assert here.status_code == 403
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(transport=transport, timeout=60) as http:
+        bound = openai.OpenAI(base_url=door.url, api_key=door.keys["bound"], http_client=http)
+        done = ended(bound, begin(bound, lines(3)))
+    assert (done.status, done.request_counts.completed) == ("completed", 3)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,22 @@ def test_answers_at_hand_are_judged_without_a_model(client: openai.OpenAI) -> No
     assert done.per_model_usage == []
 
 
+def test_a_grader_in_python_judges_every_row(client: openai.OpenAI) -> None:
+    source = ("def grade(sample, item):\n    n = int(sample['output_text'].split()[1])\n"
+              "    return n / 5 if n != 4 else open('/etc/passwd')\n")  # fmt: skip
+    python: Any = {"type": "python", "name": "py", "source": source, "pass_threshold": 0.5}
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[python])
+    done = ended(client, client.evals.runs.create(made.id, data_source=asking()))
+    counts = done.result_counts
+    assert (counts.passed, counts.failed, counts.errored) == (2, 3, 1)
+    items = client.evals.runs.output_items.list(done.id, eval_id=made.id).data
+    assert {i.datasource_item_id: i.results[0].score for i in items if i.status != "error"} == (
+        pytest.approx({0: 0, 1: 0.2, 2: 0.4, 3: 0.6, 5: 1})
+    )
+    (lost,) = [i for i in items if i.status == "error"]
+    assert "FileNotFoundError" in lost.results[0].to_dict()["errors"]["python_grader_runtime_error"]  # type: ignore[index]
+
+
 def test_what_cannot_be_asked_or_judged_is_an_error_of_its_row(client: openai.OpenAI) -> None:
     made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
     rows = [{"item": {"q": "a", "a": "a"}}, {"item": {"a": "no question"}}, {"item": {"q": "b"}}]
@@ -144,7 +160,7 @@ def test_a_cancelled_run_keeps_what_was_judged(door: Door, client: openai.OpenAI
         (CONFIG, [EQUAL | {"operation": "is"}], "testing_criteria[0].operation"),
         (CONFIG, [EQUAL, {k: v for k, v in ALIKE.items() if k != "pass_threshold"}],
          "testing_criteria[1].pass_threshold"),
-        (CONFIG, [{"type": "python", "name": "p", "source": "x"}], "testing_criteria[0].type"),
+        (CONFIG, [{"type": "python", "name": "p", "source": "x"}], "testing_criteria[0].source"),
     ],
 )  # fmt: skip
 def test_wrong_evals_name_their_field(door: Door, config: Any, criteria: Any, param: str) -> None:

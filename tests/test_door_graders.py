@@ -134,6 +134,26 @@ def test_several_scores_by_a_formula(client: openai.OpenAI) -> None:
     assert client.fine_tuning.alpha.graders.validate(grader=grader).grader is not None  # type: ignore[arg-type]
 
 
+PYTHON: Any = {
+    "type": "python", "name": "py", "image_tag": "2025-05-08",
+    "source": "def grade(sample, item):\n"
+              "    return float(sample['output_json']['n'] == item['rows'][0]['n'])\n",
+}  # fmt: skip
+
+
+def test_a_grader_in_python_sees_sample_and_item(client: openai.OpenAI) -> None:
+    assert run(client, PYTHON, '{"n": 3}').reward == 1
+    assert run(client, PYTHON, '{"n": 4}').reward == 0
+    assert client.fine_tuning.alpha.graders.validate(grader=PYTHON).grader is not None
+    broken = run(client, PYTHON, "no json")
+    assert broken.reward == 0
+    assert broken.metadata.errors.python_grader_runtime_error is True
+    assert "line 2, in grade" in broken.metadata.errors.python_grader_runtime_error_details
+    both = {"type": "multi", "name": "all", "graders": {"a": PYTHON, "b": check(operation="ne")},
+            "calculate_output": "a + b"}  # fmt: skip
+    assert run(client, both, '{"n": 3}').reward == 2
+
+
 def test_what_a_template_cannot_find_is_told(client: openai.OpenAI) -> None:
     for reference, flag in (
         ("{{item.nothing}}", "invalid_variable_error"),
@@ -152,7 +172,9 @@ def test_what_a_template_cannot_find_is_told(client: openai.OpenAI) -> None:
     ("grader", "param"),
     [
         ({}, "grader"),
-        ({"type": "python", "name": "p", "source": "x"}, "grader.type"),
+        ({"type": "python", "name": "p", "source": "x = 1"}, "grader.source"),
+        ({"type": "python", "name": "p", "source": "def grade(:"}, "grader.source"),
+        ({"type": "python", "name": "p", "source": "import numpy"}, "grader.source"),
         ({"type": "strange"}, "grader.type"),
         (check(operation="equals"), "grader.operation"),
         (check(input=7), "grader.input"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -45,7 +46,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(registry, "resolve", resolve)
     monkeypatch.setattr(registry, "version", shelf.ready_version)
     monkeypatch.setattr(registry, "delete_version", lambda **k: deleted.append(k["version_id"]))
-    for name in ("ready_version", "hold", "release", "register_result"):
+    for name in ("ready_version", "whole_of", "hold", "release", "register_result"):
         monkeypatch.setattr(registry, name, getattr(shelf, name))
     monkeypatch.setattr(life, "backoff", lambda run: life.QUICK * 0)
     shelf.deleted = deleted  # type: ignore[attr-defined]
@@ -277,6 +278,46 @@ def test_a_file_in_use_is_not_deleted(client: openai.OpenAI, world: SimpleNamesp
     assert client.fine_tuning.jobs.retrieve(job.id).training_file == job.training_file
 
 
+def test_a_job_learns_from_pairs(client: openai.OpenAI, world: SimpleNamespace) -> None:
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": f"question {n}"}]},
+            "preferred_output": [{"role": "assistant", "content": "good"}],
+            "non_preferred_output": [{"role": "assistant", "content": "bad"}],
+        }
+        for n in range(20)
+    ]
+    file = put(client, data="".join(json.dumps(row) + "\n" for row in rows).encode())
+    method: Any = {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.3, "n_epochs": 2}}}
+    job = begun(client, training_file=file, method=method)
+    row = client_job(job)
+    assert (row.method, row.resolved["beta"], row.resolved["epochs"]) == ("dpo", 0.3, 2)
+    job = client.fine_tuning.jobs.retrieve(job.id)
+    told = job.method.to_dict()  # type: ignore[union-attr]
+    assert (told["type"], told["dpo"]["hyperparameters"]["beta"]) == ("dpo", 0.3)  # type: ignore[index]
+    assert told["dpo"]["hyperparameters"]["learning_rate_multiplier"] == 1.0  # type: ignore[index]
+
+    wrong = begun(client, training_file=file)
+    failed = client.fine_tuning.jobs.retrieve(wrong.id)
+    assert (failed.status, failed.error and failed.error.param) == ("failed", "training_file")
+    assert "sft learns from chats" in failed.error.message  # type: ignore[union-attr]
+
+
+def test_a_fine_tune_is_tuned_further(
+    client: openai.OpenAI, shelf: Shelf, owner: Any, world: SimpleNamespace
+) -> None:
+    [base] = shelf.models.values()
+    adapter = shelf.add_model(
+        owner.project_id, "ft-chart-base-acme--1234", kind="adapter", base_uri=base.uri,
+        base_version_id=base.id, parent="chart-base", adapter={"rank": 4, "alpha": 8.0},
+    )  # fmt: skip
+    job = begun(client, model=adapter.model_name, suffix="again")
+    row = client_job(job)
+    assert row.inputs["adapter"] == adapter.uri
+    tune = FineTune.objects.get(training_job_id=row.pk)
+    assert tune.result_name == f"ft:chart-base:acme:again:{job.id[6:14]}"
+
+
 @pytest.mark.parametrize(
     ("given", "param"),
     [
@@ -290,7 +331,12 @@ def test_a_file_in_use_is_not_deleted(client: openai.OpenAI, world: SimpleNamesp
         ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"n_epochs": "few"}}, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"rank": 8}}, "hyperparameters.rank"),
-        ({"method": {"type": "dpo", "dpo": {}}}, "method.type"),
+        ({"method": {"type": "ppo"}}, "method.type"),
+        ({"method": {"type": "dpo", "supervised": {}}}, "method"),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 2.5}}}},
+            "method.dpo.hyperparameters.beta",
+        ),
         ({"method": {"type": "reinforcement"}}, "method.type"),
         ({"integrations": [{"type": "wandb"}]}, "integrations"),
         ({"metadata": {"k": 1}}, "metadata[...]"),

@@ -559,7 +559,7 @@ def test_killed_in_the_middle_everything_acknowledged_is_on_disk(gw: World, tmp_
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "gateway_process:app", "--port", str(port)),
-            *("--log-level", "error", "--interface", "asgi3", "--http", "httptools"),
+            *("--log-level", "error", "--interface", "asgi3", "--http", "gateway_process:Protocol"),
         ],
         env=environment,
         cwd=Path(__file__).parent,

@@ -138,7 +138,7 @@ def _values(**given):
 )
 def test_the_estimate_counts_steps_and_tokens(given, workers, steps):
     need = hp.estimate(
-        "lora", _values(**given), rows=100, tokens=4500, limits=TINY, workers=workers
+        "sft", "lora", _values(**given), rows=100, tokens=4500, limits=TINY, workers=workers
     )
     assert need.steps == steps
     assert need.tokens == 13_500
@@ -146,7 +146,7 @@ def test_the_estimate_counts_steps_and_tokens(given, workers, steps):
 
 def test_the_memory_estimate_grows_with_what_is_held():
     def need(scale="lora", limits=TINY, **given):
-        return hp.estimate(scale, _values(**given), rows=100, tokens=4500, limits=limits)
+        return hp.estimate("sft", scale, _values(**given), rows=100, tokens=4500, limits=limits)
 
     lora, full = need(), need("full")
     assert full.memory_parts["optimizer"] == 8 * TINY.parameters

@@ -49,7 +49,7 @@ class Clock:
 def test_without_a_limit_there_is_nothing_to_keep() -> None:
     clock = Clock()
     assert all(clock.takes(100))
-    assert clock.take() == rates.Hold((), 0, ())
+    assert clock.take() == rates.Hold((), 0, b"")
 
 
 def test_so_many_a_minute_and_then_evenly() -> None:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
+from slipway.core import spools
 from slipway.core.errors import NotFound
 from slipway.gateway.spool import Spool
 from slipway.metering import reconcile
@@ -138,7 +139,7 @@ def test_two_workers_at_once_count_once(
 
 
 def test_a_file_in_pieces(tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(spools, "PIECE_BYTES", 1000)
     for number in range(40):
         spool.write(line(number))
     assert take_in(tmp_path) == 40

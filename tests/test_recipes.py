@@ -19,7 +19,7 @@ from slipway_contracts.progress import NoteKind
 from slipway_runtime import chats
 from slipway_runtime.hosts.context import RunContext
 from slipway_runtime.run import BadInput, Diverged
-from slipway_runtime.training import examples, sft, weights
+from slipway_runtime.training import encoded, examples, sft, weights
 
 # PEFT asks under a name that transformers is about to retire.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -130,7 +130,7 @@ class TestWhatIsLearnt:
             chats.Row(line=5, messages=tiny.chat("the sky?", "blue", weight=0)["messages"][:1]),
         ]
         whole = examples.encode(rows, encoder)
-        report = examples.cut(whole, 40).report()
+        report = encoded.cut(whole, 40).report()
         lengths = [len(example.input_ids) for example in whole]
         assert report["rows"] == 4
         assert report["examples"] == 2
@@ -155,7 +155,7 @@ def test_packed_rows_do_not_see_each_other(base):
     packed = sft._train_rows(
         SimpleNamespace(log=print),
         loaded.model,
-        examples.cut(whole, 128),
+        encoded.cut(whole, 128),
         {"packing": True, "max_seq_len": 128},
     )
     assert len(packed) < len(whole)

@@ -304,6 +304,22 @@ def test_a_model_without_chat_template_comes_in_with_a_notice(owner: Any, tmp_pa
     assert "no chat template" in version.notices[0]
 
 
+def test_a_sentence_encoder_comes_in_as_what_it_is(owner: Any, tmp_path: Path) -> None:
+    import engine_models
+
+    folder = engine_models.encoder(tmp_path / "encoder")
+    version = take(owner, folder)
+    assert (version.phase, version.reason, version.notices) == ("ready", "", [])
+    assert version.capabilities == ["embedding"]
+    assert version.context_length == 40
+    assert f"{version.prefix}/1_Pooling/config.json" in stored(version)
+
+    (folder / "modules.json").unlink()
+    refused = take(owner, folder, name="unknown-pooling")
+    assert refused.phase == "refused"
+    assert refused.faults[0]["field"] == "modules.json"
+
+
 def test_shards_with_an_index_are_one_model(owner: Any, tmp_path: Path) -> None:
     folder = tiny_models.full(tmp_path / "m")
     tensors = load_file(folder / "model.safetensors")

@@ -50,6 +50,8 @@ TABLES = {
     "project_id": "tenancy.Project",
     "budget_id": "metering.Budget",
     "limit_id": "limits.RateLimit",
+    "rule_id": "traffic.Rule",
+    "external_id": "traffic.External",
 }
 #: Parameters that name no row of their own: parts of one, or words.
 WORDS = {"alias": "latest", "number": "1", "month": "2026-11", "request_id": "req_of_the_owner"}

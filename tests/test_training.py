@@ -38,7 +38,7 @@ MIRRORS = (RunMirror, mirror.step)
 def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     shelf = Shelf()
     for module, names in (
-        (registry, ("ready_version", "hold", "release", "register_result", "exists")),
+        (registry, ("ready_version", "whole_of", "hold", "release", "register_result", "exists")),
         (datasets, ("published_version", "hold", "release", "holders")),
     ):
         for name in names:
@@ -205,17 +205,57 @@ def test_too_few_and_too_long_rows_are_refused_naming_the_row(
     assert caught.value.details[0].value > 700
 
 
-def test_an_adapter_is_not_trained_further(
+def test_an_adapter_is_trained_further_and_keeps_its_shape(
     world: SimpleNamespace, shelf: Shelf, owner: Any, ask: services.Ask
 ) -> None:
     base = shelf.models[ask.base_version_id]
-    adapter = shelf.add_model(owner.project_id, "tuned", kind="adapter", base_uri=base.uri)
-    with pytest.raises(Invalid, match="adapter"):
-        services.plan(
-            project_id=owner.project_id,
-            ask=services.Ask(**{**vars(ask), "base_version_id": adapter.id}),
-            now=timezone.now(),
-        )
+    adapter = shelf.add_model(
+        owner.project_id, "tuned", kind="adapter", base_uri=base.uri, base_version_id=base.id,
+        adapter={"rank": 4, "alpha": 8.0},
+    )  # fmt: skip
+    more = services.Ask(**{**vars(ask), "base_version_id": adapter.id, "hyperparameters": {}})
+    job = services.create_job(project_id=owner.project_id, ask=more, now=timezone.now())
+    assert job.inputs["base"] == base.uri
+    assert job.inputs["adapter"] == adapter.uri
+    assert (job.base_version_id, job.whole_version_id) == (adapter.id, base.id)
+    assert (job.resolved["lora_rank"], job.resolved["lora_alpha"]) == (4, 8)
+    larger = services.Ask(**{**vars(more), "hyperparameters": {"lora_rank": 8}})
+    with pytest.raises(Invalid, match="lora_rank: out of range, use from 4 to 4"):
+        services.plan(project_id=owner.project_id, ask=larger, now=timezone.now())
+
+
+def test_each_method_takes_its_own_kind_of_rows(
+    world: SimpleNamespace, shelf: Shelf, owner: Any, ask: services.Ask
+) -> None:
+    def plan(method: str, dataset: Any) -> services.Plan:
+        asked = services.Ask(
+            **{**vars(ask), "method": method, "dataset_version_id": dataset.id,
+               "held_out_version_id": None, "hyperparameters": {}}
+        )  # fmt: skip
+        return services.plan(project_id=owner.project_id, ask=asked, now=timezone.now())
+
+    chats = shelf.add_dataset(owner.project_id)
+    pairs = shelf.add_dataset(
+        owner.project_id,
+        [
+            {
+                "input": {"messages": [{"role": "user", "content": "how many"}]},
+                "preferred_output": [{"role": "assistant", "content": "four"}],
+                "non_preferred_output": [{"role": "assistant", "content": "who knows"}],
+            }
+        ]
+        * 40,
+    )
+    pairs.kind = "pair"
+    with pytest.raises(Invalid, match="holds chat rows; dpo learns from pairs"):
+        plan("dpo", chats)
+    with pytest.raises(Invalid, match="holds pair rows; sft learns from chats"):
+        plan("sft", pairs)
+    alone, both = plan("sft", chats), plan("dpo", pairs)
+    assert both.resolved.values["beta"] == 0.1
+    tokens = both.estimate.tokens / both.resolved.values["epochs"]
+    assert tokens > 1.9 * alone.estimate.tokens / alone.resolved.values["epochs"]
+    assert both.estimate.memory_parts["reference"] > 0
 
 
 def test_a_large_dataset_is_sampled_and_its_longest_row_still_found(

@@ -149,17 +149,21 @@ def train(
     base: Path,
     rows: Path,
     *,
+    method: str = "sft",
     scale: str = "lora",
+    adapter: Path | None = None,
     held_out: Path | None = None,
     seed: int = 7,
     attempt: int = 1,
     context: type[RunContext] = RunContext,
     **values: Any,
 ) -> workload.Report:
-    """Run the SFT recipe below `root` and return its report; the same root is the same run."""
-    from slipway_runtime.training import sft
+    """Run a recipe below `root` and return its report; the same root is the same run."""
+    from slipway_runtime import run
 
     inputs = {"base": f"file://{base}", "dataset": f"file://{rows}"}
+    if adapter:
+        inputs["adapter"] = f"file://{adapter}"
     if held_out:
         inputs["held_out"] = f"file://{held_out}"
     asked = workload.Workload(
@@ -167,10 +171,10 @@ def train(
         kind=workload.Kind.TRAIN,
         inputs=inputs,
         settings={
-            "method": "sft",
+            "method": method,
             "scale": scale,
             "hyperparameters": {"epochs": 3, "batch_size": 8, "lora_rank": 4} | values
-            if scale == "lora"
+            if scale == "lora" and not adapter
             else {"epochs": 3, "batch_size": 8} | values,
             "seed": seed,
             "threads": THREADS,
@@ -181,7 +185,7 @@ def train(
     scratch = root / f"scratch-{attempt}"
     scratch.mkdir(parents=True)
     with progress.Writer(asked.output_uri, attempt) as writer:
-        sft.run(context(asked, scratch=scratch, writer=writer))
+        run.execute(context(asked, scratch=scratch, writer=writer))
     return workload.report_from_json((root / "out/report.json").read_bytes())
 
 

@@ -19,7 +19,7 @@ import torch
 from slipway_contracts import workload
 from slipway_runtime import progress
 from slipway_runtime.hosts.context import RunContext
-from slipway_runtime.training import sft
+from slipway_runtime.training import sft, weights
 
 WORKERS = 2
 
@@ -58,7 +58,7 @@ def worker(rank: int, root: Path, base: str, rows: str, attempt: int) -> None:
     )
     scratch = root / f"scratch-{attempt}-{rank}"
     scratch.mkdir()
-    original = sft.weights.are_finite
+    original = weights.are_finite
 
     def fingerprint(model: torch.nn.Module) -> bool:
         digest = hashlib.sha256()
@@ -67,7 +67,7 @@ def worker(rank: int, root: Path, base: str, rows: str, attempt: int) -> None:
         (root / f"weights-{attempt}-{rank}").write_text(digest.hexdigest())
         return original(model)
 
-    sft.weights.are_finite = fingerprint
+    weights.are_finite = fingerprint
     writer = progress.Writer(asked.output_uri, attempt) if rank == 0 else None
     sft.run(RunContext(asked, scratch=scratch, writer=writer, rank=rank, world_size=WORKERS))
     if writer:

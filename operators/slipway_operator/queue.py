@@ -101,7 +101,8 @@ class Queue:
         with SECONDS.labels(key.plural).time():
             try:
                 asked = self._look(key)
-                wait = self._resync if asked is None else asked
+                if asked is not None:
+                    wait = asked if asked == math.inf else min(asked, self._resync)
                 self._failures.pop(key, None)
             except Exception as error:
                 outcome = "again" if isinstance(error, Again) else "error"

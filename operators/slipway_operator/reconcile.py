@@ -93,7 +93,10 @@ def look(cluster: Cluster, config: Config, plural: str, namespace: str, name: st
     wanted = write.status(verdict, resource, now=datetime.now(UTC))
     if wanted != resource.get("status"):
         cluster.apply_status(resource, plural, wanted)
-    return SOON_SECONDS if verdict.word == NOT_INSTALLED else None
+    if verdict.word == NOT_INSTALLED:
+        return SOON_SECONDS
+    # Its place changes when others leave, of which it gets no event; near the front that matters.
+    return SOON_SECONDS * verdict.position if verdict.position else None
 
 
 def _hold(cluster: Cluster, kind: Kind, resource: Object) -> None:

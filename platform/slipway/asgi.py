@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from typing import Any
+from uuid import UUID
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "slipway.settings")
 
@@ -17,19 +18,45 @@ from django.conf import settings  # noqa: E402 - settings are set up now
 
 from slipway.backends.objects import folder_urls  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
+from slipway.door.api.inward import Caller, Turned  # noqa: E402
+from slipway.door.api.live import PATHS, Live  # noqa: E402
 from slipway.gateway.asgi import Gateway, address_of  # noqa: E402
 from slipway.gateway.errors import Refusal  # noqa: E402
+from slipway.gateway.server import HotProtocol  # noqa: E402
 from slipway.worker.app import app as _celery  # noqa: E402,F401 - nudges go out through it
 
 STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
-KEPT = ("/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals")
+KEPT = (
+    "/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals", "/v1/responses",
+    "/v1/moderations", "/v1/organization",
+)  # fmt: skip
 gateway = Gateway()
+
+
+class Protocol(HotProtocol):
+    """What speaks HTTP here: `uvicorn --http slipway.asgi:Protocol`."""
+
+    core = gateway
+
+
+async def caller(authorization: bytes | None, address: str) -> Caller:
+    """Who a key is, as the gateway knows it."""
+    key = await gateway.authorize(authorization, address)
+    if isinstance(key, Refusal):
+        raise Turned(key.status, key.headers(), key.body())
+    return Caller(project_id=UUID(key.project_id))
+
+
+#: What is answered by asking the gateway for a completion.
+live = Live(gateway, caller)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await gateway.lifespan(receive, send)
+    elif scope["type"] == "http" and scope["path"] in PATHS:
+        await live(scope, receive, send)
     elif scope["type"] == "http" and is_kept(scope["method"], scope["path"]):
         await door(scope, receive, send)
     elif scope["type"] == "http" and (scope["path"] + "/").startswith("/v1/"):
@@ -43,6 +70,10 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def is_kept(method: str, path: str) -> bool:
     """Whether a path of /v1 is Django's; a model is looked at in the gateway and deleted here."""
     if method == "DELETE" and path.startswith("/v1/models/"):
+        return True
+    if path == "/v1/chat/completions":
+        return method == "GET"
+    if path.startswith("/v1/chat/completions/"):
         return True
     return path.startswith(KEPT) and any(path == p or path.startswith(p + "/") for p in KEPT)
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -103,6 +104,7 @@ INSTALLED_APPS = [
     "slipway.training",
     "slipway.evaluation",
     "slipway.deployments",
+    "slipway.traffic",
     "slipway.door",
 ]
 MIDDLEWARE = [
@@ -219,6 +221,8 @@ TRACKING = "slipway.backends.tracking.mlflow.MLflow"
 BROKER_URL = os.environ.get("SLIPWAY_BROKER_URL", "folder://localhost/")
 BROKER_DIR = RUN_DIR / "broker"
 USAGE_SPOOL = HOME / "spool"
+#: Completions that were asked to be stored, on their way to the database.
+COMPLETIONS_SPOOL = HOME / "spool-completions"
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
@@ -227,6 +231,15 @@ LICENCE_PUBLIC_KEY = bytes.fromhex(os.environ.get("SLIPWAY_LICENCE_PUBLIC_KEY", 
 
 #: Ed25519 key that signs the audit log (made once, mode 600); keep it on another disk if you can.
 AUDIT_KEY = Path(os.environ.get("SLIPWAY_AUDIT_KEY", HOME / "audit-key"))
+
+#: Keys that stored secrets are sealed under (made once, mode 600); back it up apart from the rest.
+SEAL_KEY = Path(os.environ.get("SLIPWAY_SEAL_KEY", HOME / "seal-key"))
+#: Networks where external models may be beside the Internet, such as 10.1.0.0/16.
+EXTERNAL_NETWORKS = [
+    ip_network(n) for n in os.environ.get("SLIPWAY_EXTERNAL_NETWORKS", "").split(",") if n
+]
+#: PEM file of authorities that external models may be certified by beside the public ones.
+EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 
 #: What training on a million tokens costs, and the currency that prices are shown in.
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))

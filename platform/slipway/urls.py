@@ -17,6 +17,7 @@ DOMAINS = [
     "training",
     "evaluation",
     "deployments",
+    "traffic",
     "metering",
     "limits",
     "live",

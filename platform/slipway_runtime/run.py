@@ -14,9 +14,11 @@ from slipway_contracts.workload import Failure, Kind, Workload, failure_name, to
 from slipway_runtime import files, places, progress
 from slipway_runtime.hosts.context import Context, RunContext
 
-#: The recipe for each kind of run: `module:function`, called with the context.
-RECIPES: dict[Kind, str] = {
-    Kind.TRAIN: "slipway_runtime.training.sft:run",
+#: The recipe for each kind of run, of training for each method: `module:function`, called with
+#: the context.
+RECIPES: dict[str, str] = {
+    "train sft": "slipway_runtime.training.sft:run",
+    "train dpo": "slipway_runtime.training.dpo:run",
     Kind.EVALUATE: "slipway_runtime.evaluate:run",
 }
 
@@ -37,16 +39,25 @@ def _close(writer: progress.Writer | None) -> None:
             traceback.print_exc()
 
 
-def recipe(kind: Kind) -> Callable[[Context], None]:
-    """The function that carries out this kind; SLIPWAY_RECIPES (JSON) may name others."""
+def recipe(name: str) -> Callable[[Context], None]:
+    """The function of this name in RECIPES; SLIPWAY_RECIPES (JSON) may name others, by kind too."""
     others = json.loads(os.environ.get("SLIPWAY_RECIPES", "{}"))
-    module, _, function = others.get(kind, RECIPES[kind]).partition(":")
+    found = others.get(name) or others.get(name.split(maxsplit=1)[0]) or RECIPES.get(name)
+    if found is None:
+        raise BadInput(f"there is no recipe for {name!r}; there is {', '.join(RECIPES)}")
+    module, _, function = found.partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def _name(workload: Workload) -> str:
+    if workload.kind is not Kind.TRAIN:
+        return workload.kind
+    return f"{workload.kind} {workload.settings.get('method', 'sft')}"
 
 
 def execute(context: Context) -> None:
     """Run the workload's recipe to its end; raises what it raises."""
-    recipe(context.workload.kind)(context)
+    recipe(_name(context.workload))(context)
 
 
 def carry_out(

@@ -1,283 +1,236 @@
-"""What the gateway costs: its CPU time per request and per streamed chunk, and the latency it adds.
+"""What the gateway costs, against nginx and other gateways, in one run.
 
-    python tests/bench/gateway.py [--seconds 4] [--rounds 3] [--requests-at 32] [--streams 60]
+    python tests/bench/gateway.py [--parts cost,delay,scale] [--seconds 3] [--rounds 5]
+        [--litellm ENV/bin/litellm] [--portkey DIR/node_modules]
 
-An upstream of fixed answers listens on a Unix socket, in its own process; the same load goes to it
-directly and through the gateway (uvicorn, one process, all features), alternating. CPU is user and
-system time of the serving process divided by what it finished; nothing but good answers may come.
+All have the same engine of fixed answers and the same clients, each one process pinned to core 0,
+while engine and clients share core 1; rounds alternate. nginx (`proxy_pass`, no features) and the
+gateway (limits, budgets, usage records, all on) reach the engine by its Unix socket, the others,
+which cannot, by TCP. CPU is user and system time of the measured processes by what they finished;
+a single answer that is not a good 200 ends the run. Read the ratios: other work on the machine
+moves the microseconds.
+
+nginx: `apt-get install nginx`, or see the message without it. The others each in an environment to
+throw away: `python -m venv ENV && ENV/bin/pip install 'litellm[proxy]'`, and
+`npm install @portkey-ai/gateway`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
+from gateway_load import CHUNKS, Client, load, request, serve
+from gateway_subjects import Subject, free_port, gateway, litellm, nginx, portkey, versions
 
-HERE = Path(__file__).resolve().parent
-CHUNKS, CHUNK_GAP = 64, 0.01
-EVENT = (
-    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",'
-    b'"choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}\n\n'
-)
-USAGE = (
-    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",'
-    b'"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":64,"total_tokens":73}}\n\n'
-)
-ANSWER = json.dumps(
-    {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": "x" * 300},
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 64, "total_tokens": 73},
-    }
-).encode()
-WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-    len(ANSWER),
-    ANSWER,
-)
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-class Upstream(asyncio.Protocol):
-    """Answers each request with the same bytes, streams one chunk every CHUNK_GAP seconds."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self.got = b""
-
-    def data_received(self, data: bytes) -> None:
-        self.got += data
-        head, blank, body = self.got.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if blank else 1
-        if not blank or len(body) < length:
-            return
-        self.got = b""
-        if b'"stream":true' in body:
-            self.transport.write(HEAD)
-            self._stream(CHUNKS)
-        else:
-            self.transport.write(WHOLE)
-
-    def _stream(self, left: int) -> None:
-        if left:
-            self.transport.write(chunk(EVENT))
-            asyncio.get_running_loop().call_later(CHUNK_GAP, self._stream, left - 1)
-        else:
-            self.transport.write(chunk(USAGE) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
-
-
-async def serve(path: str) -> None:
-    await (await asyncio.get_running_loop().create_unix_server(Upstream, path)).serve_forever()
-
-
-class Client(asyncio.Protocol):
-    """Asks again as soon as it has the whole answer, until told to stop."""
-
-    def __init__(self, request: bytes, ended: Callable[[bytes], bool]) -> None:
-        self.request, self.ended = request, ended
-        self.times: list[float] = []
-        self.wrong = 0
-        self.stopping = False
-        self.done = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._ask()
-
-    def _ask(self) -> None:
-        if self.stopping:
-            self.transport.close()
-            self.done.set_result(None)
-            return
-        self.got = bytearray()
-        self.began = time.perf_counter()
-        self.transport.write(self.request)
-
-    def data_received(self, data: bytes) -> None:
-        self.got += data
-        if self.ended(self.got):
-            self.times.append(time.perf_counter() - self.began)
-            self.wrong += not self.got.startswith(b"HTTP/1.1 200")
-            self._ask()
-
-
-def whole_ended(got: bytes) -> bool:
-    return got.endswith(ANSWER)
-
-
-def stream_ended(got: bytes) -> bool:
-    return got.endswith(b"0\r\n\r\n")
-
-
-def request(*, stream: bool) -> bytes:
-    body = json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": "x" * 700}], "stream": stream},
-        separators=(",", ":"),
-    ).encode()
-    lines = [
-        "POST /v1/chat/completions HTTP/1.1",
-        "host: 127.0.0.1",
-        "authorization: Bearer sk-slip-one",
-        "accept: application/json",
-        "content-type: application/json",
-        "user-agent: OpenAI/Python 3.54.0",
-        *(f"x-stainless-{name}: something" for name in ("lang", "os", "arch", "runtime", "async")),
-        f"content-length: {len(body)}",
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def load(
-    connect: Callable[[Callable[[], Client]], object], *, clients: int, seconds: float, stream: bool
-) -> list[float]:
-    made = [
-        Client(request(stream=stream), stream_ended if stream else whole_ended)
-        for _ in range(clients)
-    ]
-    for client in made:
-        await connect(lambda client=client: client)  # type: ignore[misc]
-    await asyncio.sleep(seconds)
-    for client in made:
-        client.stopping = True
-    await asyncio.wait_for(asyncio.gather(*(client.done for client in made)), 30)
-    wrong = sum(client.wrong for client in made)
-    if wrong:
-        raise SystemExit(f"{wrong} answers were not 200: the figures would mean nothing")
-    return sorted(taken for client in made for taken in client.times)
+KEY = "sk-slip-one"
+Measured = dict[str, float]
 
 
 def measure(
-    pid: int, connect: object, *, clients: int, seconds: float, stream: bool
-) -> dict[str, float]:
-    before = cpu_seconds(pid)
-    times = uvloop.run(
-        load(connect, clients=clients, seconds=seconds, stream=stream)  # type: ignore[arg-type]
+    subject: Subject,
+    *,
+    clients: int,
+    seconds: float,
+    stream: bool,
+    per_second: float = 0,
+    model: str = "m",
+) -> Measured:
+    """CPU µs by request or chunk, milliseconds, and how many a second."""
+
+    async def connect(make: Callable[[], Client]) -> None:
+        await asyncio.get_running_loop().create_connection(make, "127.0.0.1", subject.port)
+
+    asked = request(KEY, stream=stream, extra=subject.extra, model=model)
+    before = subject.cpu_seconds()
+    times, firsts = uvloop.run(
+        load(connect, asked, clients=clients, seconds=seconds, per_second=per_second)
     )
-    spent = cpu_seconds(pid) - before
-    units = len(times) * ((CHUNKS + 1) if stream else 1)
+    spent = subject.cpu_seconds() - before
+    units = len(times) * (CHUNKS + 1 if stream else 1)
     return {
         "us": spent / units * 1e6,
-        "p50_ms": times[len(times) // 2] * 1000,
-        "p99_ms": times[int(len(times) * 0.99)] * 1000,
+        "p50": times[len(times) // 2] * 1000,
+        "p99": times[int(len(times) * 0.99)] * 1000,
+        "first50": firsts[len(firsts) // 2] * 1000,
+        "first99": firsts[int(len(firsts) * 0.99)] * 1000,
         "per_second": units / seconds,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--requests-at", type=int, default=32)
-    parser.add_argument("--streams", type=int, default=60)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        uvloop.run(serve(given.serve))
-        return
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
-        path = f"{folder}/up.sock"
-        paths = [str(HERE.parent), str(HERE.parent.parent / "platform")]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
-            "ENGINE": f"unix:{path}",
-            "SPOOL": f"{folder}/spool",
-        }
-        upstream = subprocess.Popen([sys.executable, __file__, "--serve", path], env=environment)
-        command = [sys.executable, "-m", "uvicorn", "gateway_process:app", "--port", str(port)]
-        options = "--interface asgi3 --loop uvloop --http httptools --ws none --log-level error"
-        plain = ["--no-access-log", "--no-proxy-headers"]
-        gateway = subprocess.Popen([*command, *options.split(), *plain], env=environment)
-        try:
-            _wait(port)
-
-            async def direct(make: Callable[[], Client]) -> None:
-                await asyncio.get_running_loop().create_unix_connection(make, path)
-
-            async def through(make: Callable[[], Client]) -> None:
-                await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
-
-            for stream, clients in ((False, given.requests_at), (False, 4), (True, given.streams)):
-                _compare(
-                    f"{clients} streams, per chunk"
-                    if stream
-                    else f"{clients} clients, per request",
-                    [
-                        (
-                            measure(
-                                upstream.pid,
-                                direct,
-                                clients=clients,
-                                seconds=given.seconds,
-                                stream=stream,
-                            ),
-                            measure(
-                                gateway.pid,
-                                through,
-                                clients=clients,
-                                seconds=given.seconds,
-                                stream=stream,
-                            ),
-                        )
-                        for _ in range(given.rounds)
-                    ],
-                )
-        finally:
-            for process in (gateway, upstream):
-                process.terminate()
-                process.wait()
+def alternate(
+    subjects: list[Subject], rounds: int, how: Callable[[Subject], Measured]
+) -> dict[str, list[Measured]]:
+    found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
+    for _ in range(rounds):
+        for subject in subjects:
+            found[subject.name].append(how(subject))
+    return found
 
 
-def _wait(port: int) -> None:
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit("the gateway did not come up in 30 s")
-
-
-def _compare(title: str, rounds: list[tuple[dict[str, float], dict[str, float]]]) -> None:
-    print(f"{title}; median of {len(rounds)} rounds (best)")
-    for index, name in enumerate(("upstream, direct", "gateway")):
-        runs = [pair[index] for pair in rounds]
+def table(title: str, found: dict[str, list[Measured]]) -> None:
+    print(f"\n{title}; median of {len(next(iter(found.values())))} rounds (lowest–highest)")
+    floor = found["nginx"]
+    for name, runs in found.items():
+        us = [run["us"] for run in runs]
+        ratios = [run["us"] / nginx_run["us"] for run, nginx_run in zip(runs, floor, strict=True)]
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         print(
-            f"  {name:17} {middle['us']:7.1f} us CPU ({min(run['us'] for run in runs):.1f})"
-            f"   p50 {middle['p50_ms']:8.2f} ms   p99 {middle['p99_ms']:8.2f} ms"
-            f"   {middle['per_second']:8.0f}/s"
+            f"  {name:12} {middle['us']:8.1f} us CPU ({min(us):.1f}–{max(us):.1f})"
+            f"   {statistics.median(ratios):7.2f}x nginx ({min(ratios):.2f}–{max(ratios):.2f})"
+            f"   p50 {middle['p50']:8.2f}   p99 {middle['p99']:8.2f} ms"
+            f"   {middle['per_second']:8.0f}/s",
+            flush=True,
         )
+
+
+def cost(subjects: list[Subject], given: argparse.Namespace) -> None:
+    """CPU by request and by chunk."""
+    fast = [subject for subject in subjects if subject.name in {"nginx", "the gateway"}]
+    for stream, clients in ((False, 32), (False, 4), (True, 60)):
+        kind = "chunk" if stream else "request"
+        table(
+            f"{clients} at once, per {kind}",
+            alternate(
+                fast,
+                given.rounds,
+                lambda one, c=clients, s=stream: measure(  # type: ignore[misc]
+                    one, clients=c, seconds=given.seconds, stream=s
+                ),
+            ),
+        )
+    if len(subjects) > len(fast):
+        for stream, clients in ((False, 8), (True, 10)):
+            table(
+                f"all: {clients} at once, per {'chunk' if stream else 'request'}",
+                alternate(
+                    subjects,
+                    1,
+                    lambda one, c=clients, s=stream: measure(  # type: ignore[misc]
+                        one, clients=c, seconds=given.seconds, stream=s
+                    ),
+                ),
+            )
+    print("\nmemory after that, PSS, and seconds until it listened")
+    for subject in subjects:
+        print(f"  {subject.name:12} {subject.memory_mb():6.0f} MB   {subject.started_in:5.1f} s")
+
+
+def delay(subjects: list[Subject], direct: Subject, given: argparse.Namespace) -> None:
+    """What is added to the engine's own time."""
+    ours = subjects[1]
+    most = measure(ours, clients=32, seconds=given.seconds, stream=False)["per_second"]
+    half = most / 2
+    print(f"\nat half load, {half:.0f} requests a second: p50, p99 ms")
+    _added(
+        alternate(
+            [direct, *subjects[:2]],
+            given.rounds,
+            lambda one: measure(
+                one, clients=16, seconds=given.seconds, stream=False, per_second=half
+            ),
+        ),
+        ("p50", "p99"),
+    )
+    print("\n100 streams at once, time to the first byte: p50, p99 ms")
+    _added(
+        alternate(
+            [direct, *subjects[:2]],
+            given.rounds,
+            lambda one: measure(
+                one, clients=100, seconds=given.seconds, stream=True, per_second=100
+            ),
+        ),
+        ("first50", "first99"),
+    )
+
+
+def _added(found: dict[str, list[Measured]], keys: tuple[str, str]) -> None:
+    base = {key: statistics.median(run[key] for run in found["no gateway"]) for key in keys}
+    for name, runs in found.items():
+        middle = {key: statistics.median(run[key] for run in runs) for key in keys}
+        told = "   ".join(f"{middle[k]:7.2f} (+{middle[k] - base[k]:.2f})" for k in keys)
+        print(f"  {name:12} {told}", flush=True)
+
+
+def scale(folder: Path, path: str, given: argparse.Namespace) -> None:
+    """Several workers, and many keys and models."""
+    print("\nworker processes, on whatever cores there are: requests a second, CPU us")
+    for workers in (1, 2, 4):
+        subject = gateway(folder, path, core=None, workers=workers)
+        try:
+            run = measure(subject, clients=64, seconds=given.seconds, stream=False)
+        finally:
+            subject.end()
+        print(f"  {workers}   {run['per_second']:8.0f}/s   {run['us']:6.1f} us", flush=True)
+    print("\nkeys and models it knows: CPU us a request, memory, seconds until it listened")
+    few = gateway(folder, path, core=0)
+    many = gateway(folder, path, core=0, keys=100_000, models=10_000)
+    few.name, many.name = "1, 1", "100000, 10000"
+    try:
+        found = alternate(
+            [few, many],
+            given.rounds,
+            lambda one: measure(one, clients=32, seconds=given.seconds, stream=False),
+        )
+        for subject in (few, many):
+            us = statistics.median(run["us"] for run in found[subject.name])
+            print(
+                f"  {subject.name:14} {us:6.1f} us   {subject.memory_mb():5.0f} MB"
+                f"   {subject.started_in:4.1f} s"
+            )
+    finally:
+        few.end()
+        many.end()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", default="cost,delay,scale")
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--litellm")
+    parser.add_argument("--portkey")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        uvloop.run(serve(given.serve[0], int(given.serve[1])))
+        return
+    os.sched_setaffinity(0, {1})
+    with tempfile.TemporaryDirectory() as name:
+        folder, upstream = Path(name), free_port()
+        path = f"{folder}/engine.sock"
+        command = [sys.executable, __file__, "--serve", path, str(upstream)]
+        engine = Subject("no gateway", subprocess.Popen(command), upstream)
+        subjects: list[Subject] = []
+        try:
+            subjects += [nginx(folder, path, core=0), gateway(folder, path, core=0)]
+            if given.litellm:
+                subjects.append(litellm(folder, given.litellm, upstream, core=0))
+            if given.portkey:
+                subjects.append(portkey(folder, given.portkey, upstream, core=0))
+            print(versions(given.litellm, given.portkey))
+            for part in given.parts.split(","):
+                if part == "cost":
+                    cost(subjects, given)
+                elif part == "delay":
+                    delay(subjects, engine, given)
+                elif part == "scale":
+                    os.sched_setaffinity(0, {0, 1})
+                    scale(folder, path, given)
+        finally:
+            for subject in (*subjects, engine):
+                subject.end()
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def postgres() -> Server:
     import psycopg
 
     programs = _postgres_programs()
-    folder = _folder("postgres")
+    folder = new_folder("postgres")
     user = _unprivileged("postgres", folder)
     init = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N"]
     _run([*init, "-E", "UTF8", "--locale=C"], user=user, what="initdb")
@@ -109,7 +109,7 @@ def postgres() -> Server:
             return False
         return True
 
-    return _started(command, folder, port, answers, fresh, user=user)
+    return started(command, folder, port, answers, fresh, user=user)
 
 
 @cache
@@ -121,7 +121,7 @@ def redis() -> Server:
         program = shutil.which("redis-server")
     if program is None:
         raise CannotHave("redis-server was installed but is not in PATH")
-    folder = _folder("redis")
+    folder = new_folder("redis")
     port = free_port()
     options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "databases": 64}
     command = [program, *(w for name, value in options.items() for w in (f"--{name}", value))]
@@ -132,7 +132,7 @@ def redis() -> Server:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
 
-    return _started(
+    return started(
         command, folder, port, answers, lambda: f"redis://127.0.0.1:{port}/{next(numbers)}"
     )
 
@@ -141,7 +141,7 @@ def redis() -> Server:
 def minio() -> Server:
     """MinIO, a server that speaks S3; `fresh()` is a URL of object storage with a new bucket."""
     program = _built_minio()
-    folder = _folder("minio")
+    folder = new_folder("minio")
     port = free_port()
     user, password = "tester", secrets.token_hex(12)
     environment = {
@@ -162,7 +162,7 @@ def minio() -> Server:
     def fresh() -> str:
         return f"s3://{user}:{password}@127.0.0.1:{port}/{_Names().fresh()}?secure=0"
 
-    return _started(command, folder, port, answers, fresh, environment=environment)
+    return started(command, folder, port, answers, fresh, environment=environment)
 
 
 @cache
@@ -177,13 +177,14 @@ def chromium() -> Path:
     return Path(program)
 
 
-def _folder(name: str) -> Path:
+def new_folder(name: str) -> Path:
+    """A folder that is gone when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix=f"slipway-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
-def _started(
+def started(
     command: list[object],
     folder: Path,
     port: int,
@@ -193,6 +194,11 @@ def _started(
     user: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> Server:
+    """A server that answers by now; its log is `folder/log`.
+
+    Raises:
+        CannotHave: it ended, or did not answer in time; with the end of its log.
+    """
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -41,6 +41,10 @@ def deployment(client: Client, word: str) -> Any:
     return _named(client, "deployments", word, "deployment")
 
 
+def external(client: Client, word: str) -> Any:
+    return _named(client, "externals", word, "external model")
+
+
 def job(client: Client, word: str) -> str:
     return str(_named(client, "jobs", word, "job")["id"])
 

@@ -19,6 +19,7 @@ from slipway.cli import (
     money,
     serve,
     story,
+    traffic,
     train,
     weights,
 )
@@ -54,6 +55,8 @@ for command in (
     train.jobs,
     judge.evals,
     serve.deployments,
+    traffic.traffic,
+    traffic.externals,
     chat.chat,
     answers.requests,
     logs.logs,

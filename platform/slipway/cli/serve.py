@@ -80,6 +80,28 @@ def scale(deployment: str, replicas: int, as_json: bool) -> None:
     show(row, as_json=as_json, columns=COLUMNS)
 
 
+@deployments.command("set")
+@click.argument("deployment")
+@click.option("--at-once", type=int, help="Requests that one gateway sends it at a time.")
+@click.option("--queue", type=int, help="How many more may wait for their turn.")
+@click.option("--sleep-after", "sleep", help="Seconds without a request until it sleeps; never.")
+@click.option("--json", "as_json", is_flag=True)
+def set_rules(
+    deployment: str, at_once: int | None, queue: int | None, sleep: str | None, as_json: bool
+) -> None:
+    """Say how much it takes at a time, and when it sleeps."""
+    body: dict[str, Any] = {"at_once": at_once, "queue": queue}
+    body = {name: value for name, value in body.items() if value is not None}
+    if sleep is not None:
+        if sleep != "never" and not sleep.isdecimal():
+            raise click.UsageError(f"--sleep-after takes seconds or never, not {sleep!r}")
+        body["sleep_after_seconds"] = None if sleep == "never" else int(sleep)
+    client = Client()
+    address = f"deployments/{refs.deployment(client, deployment)['id']}"
+    row = client.call("PATCH", address, json=body)
+    show(row, as_json=as_json, columns=f"{COLUMNS} at_once queue sleep_after_seconds")
+
+
 def _verb(name: str, text: str) -> click.Command:
     @click.argument("deployment")
     @click.option("--json", "as_json", is_flag=True)

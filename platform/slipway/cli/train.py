@@ -10,6 +10,7 @@ import click
 from slipway.cli import follow, refs
 from slipway.cli.client import Client, Problem
 from slipway.cli.output import show
+from slipway_contracts import hyperparameters
 
 COLUMNS = "id name phase reason model scale created_at"
 
@@ -56,14 +57,29 @@ def _request(command: Any) -> Any:
     for option in reversed(
         [
             click.option("--name", default="", help="Name of the job."),
-            click.option("--base", required=True, help="Model to train: name, name@number or id."),
+            click.option(
+                "--base",
+                required=True,
+                help="Model to train, or fine-tune to train further: name, name@number or id.",
+            ),
             click.option(
                 "--dataset", required=True, help="Published version: name, name@number, id."
             ),
             click.option("--held-out", default="", help="Version for the held-out loss."),
             click.option("--model", default="", help="Model the result becomes a version of."),
-            click.option("--method", default="sft", show_default=True),
-            click.option("--scale", default="lora", show_default=True, help="lora or full."),
+            click.option(
+                "--method",
+                default="sft",
+                show_default=True,
+                type=click.Choice(hyperparameters.METHODS),
+                help="sft learns from answers, dpo from pairs of a better and a worse one.",
+            ),
+            click.option(
+                "--scale",
+                default="lora",
+                show_default=True,
+                type=click.Choice(hyperparameters.SCALES),
+            ),
             click.option("--set", "pairs", multiple=True, help="Hyper-parameter, key=value."),
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--workers", type=int, default=1, show_default=True),
@@ -91,13 +107,27 @@ def methods(base: str, as_json: bool) -> None:
             {
                 "key": p["key"],
                 "type": p["type"],
-                "allowed": p["choices"] or f"{p['minimum']} … {p['maximum']}",
+                "allowed": _allowed(p),
                 "default": p["default"],
                 "text": p["text"]["en"],
             }
             for p in entry["hyperparameters"]
         ]
         show(rows, as_json=False)
+
+
+def _allowed(parameter: dict[str, Any]) -> str:
+    """What may be given, as a user would write it."""
+    low, high = parameter["minimum"], parameter["maximum"]
+    if parameter["choices"]:
+        told = " | ".join(map(str, parameter["choices"]))
+    elif parameter["type"] == "bool":
+        told = "true | false"
+    elif low is None:
+        told = "text"
+    else:
+        told = f"{low:.10g}" if low == high else f"{low:.10g} … {high:.10g}"
+    return f"{told} | auto" if parameter["auto"] else told
 
 
 @jobs.command()

@@ -63,7 +63,7 @@ def main() -> int:
         host="127.0.0.1",
         port=settings.PORT,
         loop="uvloop",
-        http="httptools",
+        http="slipway.asgi:Protocol",
         interface="asgi3",
         ws="none",
         lifespan="on",

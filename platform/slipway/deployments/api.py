@@ -39,6 +39,22 @@ class DeploymentIn(serializers.Serializer[Any]):
     )
 
 
+class DeploymentChange(serializers.Serializer[Any]):
+    at_once = serializers.IntegerField(
+        required=False, min_value=1, max_value=100_000,
+        help_text="requests that one gateway sends it at a time",
+    )  # fmt: skip
+    queue = serializers.IntegerField(
+        required=False, min_value=0, max_value=100_000,
+        help_text="how many more may wait for their turn",
+    )  # fmt: skip
+    sleep_after_seconds = serializers.IntegerField(
+        required=False, allow_null=True, min_value=services.LEAST_SLEEP_SECONDS,
+        max_value=services.MOST_SLEEP_SECONDS,
+        help_text="unasked for so long it is taken down until the next request; null for never",
+    )  # fmt: skip
+
+
 class ScaleIn(serializers.Serializer[Any]):
     replicas = serializers.IntegerField()
 
@@ -89,6 +105,9 @@ class DeploymentOut(serializers.ModelSerializer[Deployment]):
             "replicas",
             "engine",
             "drain_seconds",
+            "at_once",
+            "queue",
+            "sleep_after_seconds",
             "made_by",
             "created_at",
             "down_at",
@@ -185,6 +204,12 @@ class DeploymentsView(_View):
 class DeploymentView(_View):
     def get(self, request: Request, deployment_id: UUID) -> Response:
         return self.shown(self.row(deployment_id))
+
+    @extend_schema(request=DeploymentChange, responses=DeploymentOut)
+    def patch(self, request: Request, deployment_id: UUID) -> Response:
+        row = self.row(deployment_id)
+        services.change(row, now=timezone.now(), **self.given(DeploymentChange))
+        return self.shown(row)
 
     @extend_schema(responses={202: DeploymentOut})
     def delete(self, request: Request, deployment_id: UUID) -> Response:

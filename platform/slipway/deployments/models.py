@@ -16,6 +16,9 @@ class Phase(models.TextChoices):
     #: Answers by one revision while the next one comes up beside it.
     UPDATING = "updating"
     UNHEALTHY = "unhealthy"
+    #: Nobody asked for it for a while; the next request wakes it.
+    SLEEPING = "sleeping"
+    WAKING = "waking"
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -33,7 +36,15 @@ class Deployment(Tracked):
     LIFECYCLE = Lifecycle(
         {
             Phase.STARTING: (Phase.LIVE, Phase.FAILED, Phase.STOPPING, Phase.DELETING),
-            Phase.LIVE: (Phase.UPDATING, Phase.UNHEALTHY, Phase.STOPPING, Phase.DELETING),
+            Phase.LIVE: (
+                Phase.UPDATING,
+                Phase.UNHEALTHY,
+                Phase.SLEEPING,
+                Phase.STOPPING,
+                Phase.DELETING,
+            ),
+            Phase.SLEEPING: (Phase.WAKING, Phase.STOPPING, Phase.DELETING),
+            Phase.WAKING: (Phase.LIVE, Phase.FAILED, Phase.STOPPING, Phase.DELETING),
             Phase.UPDATING: (Phase.UPDATING, Phase.LIVE, Phase.STOPPING, Phase.DELETING),
             Phase.UNHEALTHY: (Phase.LIVE, Phase.UPDATING, Phase.STOPPING, Phase.DELETING),
             Phase.STOPPING: (Phase.STOPPED, Phase.DELETING),
@@ -53,6 +64,11 @@ class Deployment(Tracked):
     engine = models.CharField(max_length=16, default="auto")
     #: How long a replaced revision lives on for the requests it has begun.
     drain_seconds = models.PositiveIntegerField(default=60)
+    #: Requests that one gateway sends it at a time, and how many more may wait for their turn.
+    at_once = models.PositiveIntegerField(default=512)
+    queue = models.PositiveIntegerField(default=0)
+    #: Unasked for so long it is taken down until the next request; null for never.
+    sleep_after_seconds = models.PositiveIntegerField(null=True)
     #: Since when it does not answer; null while it does.
     down_at = models.DateTimeField(null=True)
 

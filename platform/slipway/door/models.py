@@ -1,4 +1,4 @@
-"""What the OpenAI door keeps of its own: files, uploads, fine-tuning jobs and batches."""
+"""What the OpenAI door keeps of its own: files, jobs, batches, evals, responses, completions."""
 
 from __future__ import annotations
 
@@ -107,8 +107,12 @@ class FineTune(Tracked):
     validation_file = models.ForeignKey(File, on_delete=models.PROTECT, null=True, related_name="+")
     suffix = models.CharField(max_length=64, blank=True, default="")
     seed = models.PositiveIntegerField()
-    #: n_epochs, batch_size, learning_rate_multiplier: numbers or "auto".
+    #: supervised, dpo or reinforcement.
+    method = models.CharField(max_length=16, default="supervised")
+    #: As asked for: n_epochs, batch_size, learning_rate_multiplier …: numbers or "auto".
     hyperparameters = models.JSONField(default=dict)
+    #: Of a reinforcement job, as given.
+    grader = models.JSONField(null=True)
     metadata = models.JSONField(null=True)
 
     training_job_id = models.UUIDField(null=True, db_index=True)
@@ -116,6 +120,8 @@ class FineTune(Tracked):
     paused_at = models.DateTimeField(null=True)
     #: The name it is called by once it has succeeded.
     fine_tuned_model = models.CharField(max_length=63, blank=True, default="", db_index=True)
+    #: The same name, from when the training is queued; its checkpoints are named by it.
+    result_name = models.CharField(max_length=63, blank=True, default="", db_index=True)
     deployment_id = models.UUIDField(null=True)
     #: Set while the weights of a deleted model wait for its deployment to end.
     model_deleted_at = models.DateTimeField(null=True)
@@ -304,3 +310,62 @@ class OutputItem(Record):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="output_item_once")]
+
+
+class Response(Record):
+    """A model response that may be asked for again, or continued by another."""
+
+    project_id = models.UUIDField()
+    #: The response object as it was answered.
+    body = models.JSONField()
+    #: Items it was given itself, each with an id; those of the responses before it not included.
+    input_items = models.JSONField(default=list)
+    previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="response_by_age")]
+
+
+class StoredCompletion(Record):
+    """A chat completion whose request said `store`; written after the answer, once."""
+
+    project_id = models.UUIDField()
+    #: `chatcmpl-…`, as in the answer.
+    name = models.CharField(max_length=128)
+    #: `req_…`; unique for ever, so that taking it in twice is once.
+    request_id = models.CharField(max_length=64, unique=True)
+    model = models.CharField(max_length=256)
+    metadata = models.JSONField(null=True)
+    #: The completion as it was answered, and what it was asked with.
+    body = models.JSONField()
+    messages = models.JSONField(default=list)
+    settings = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project_id", "name"], name="completion_name_once")
+        ]
+        indexes = [
+            models.Index(fields=["project_id", "created_at", "id"], name="completion_by_project"),
+            models.Index(fields=["created_at"], name="completion_by_age"),
+        ]
+
+
+class CompletionSpool(Record):
+    """How far a spool file of completions has been taken in; moves along with their rows."""
+
+    name = models.CharField(max_length=128, unique=True)
+    offset_bytes = models.PositiveBigIntegerField(default=0)
+
+
+class ModerationPolicy(Record):
+    """By what a project's texts are judged."""
+
+    project_id = models.UUIDField(unique=True)
+    made_by = models.CharField(max_length=150, blank=True, default="")
+    #: A chat model that is asked; empty for none.
+    model = models.CharField(max_length=256, blank=True, default="")
+    #: A category is flagged from this score on.
+    threshold = models.FloatField(default=0.5)
+    #: Words and phrases by category.
+    words = models.JSONField(default=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,10 +13,14 @@ from slipway.gateway import budgets, errors, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
 from slipway.tenancy.rules.networks import allowed_from
+from slipway.tenancy.rules.secrets import LENT_PREFIX
 from slipway_contracts.usage import UsageLine
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
+#: The capability of a model that makes vectors and no text.
+EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,10 @@ class _Completion(_Ask):
     given: msgspec.Raw = msgspec.field(name="prompt", default=msgspec.Raw())
 
 
+class _Embeddings(_Ask):
+    given: msgspec.Raw = msgspec.field(name="input", default=msgspec.Raw())
+
+
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was let in: who, for which model, and the body the engine shall get."""
 
@@ -85,7 +93,10 @@ class Usage(msgspec.Struct, frozen=True):
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {
     CHAT: msgspec.json.Decoder(_Chat),
     COMPLETIONS: msgspec.json.Decoder(_Completion),
+    EMBEDDINGS: msgspec.json.Decoder(_Embeddings),
 }
+#: The paths that are completed by an engine.
+ENDPOINTS = frozenset(_decoders)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -137,7 +148,11 @@ class Gate:
         scheme, _, secret = header.partition(b" ")
         if scheme.lower() != b"bearer" or len(secret) > 512:
             return None
-        key = snapshot.keys.get(self._digest(secret.strip().decode("latin-1")))
+        text = secret.strip().decode("latin-1")
+        key = snapshot.keys.get(self._digest(text))
+        if key is not None and key.networks and text.startswith(LENT_PREFIX):
+            # The platform works on the key's behalf, which was asked for from where it may be used.
+            key = replace(key, networks=())
         # Only good keys are remembered: bad ones are without number.
         if key is not None and len(snapshot.seen) < self.limits.seen:
             snapshot.seen[header] = key
@@ -155,7 +170,7 @@ class Gate:
     ) -> Ticket | Refusal:
         """A ticket, which must be settled, or the refusal to answer with.
 
-        `endpoint` is CHAT or COMPLETIONS; `now` is in Unix seconds.
+        `endpoint` is CHAT, COMPLETIONS or EMBEDDINGS; `now` is in Unix seconds.
         """
         key = self.authorize(authorization, snapshot, now)
         if isinstance(key, Refusal):
@@ -166,6 +181,8 @@ class Gate:
         route = snapshot.routes.get((key.project_id, ask.model))
         if route is None:
             return errors.model_not_found(ask.model)
+        if (unable := _unable(route, endpoint)) is not None:
+            return unable
         if not route.answers:
             return _not_answering(route)
         in_flight = self._in_flight.get(route.deployment_id, 0)
@@ -187,7 +204,11 @@ class Gate:
         if isinstance(hold, Refusal):
             return hold
         aside = self._budgets.take(
-            snapshot=snapshot, key=key, route=route, prompt_bytes=prompt_bytes, answers=answers
+            snapshot=snapshot,
+            key=key,
+            route=route,
+            prompt_bytes=prompt_bytes,
+            answers=None if endpoint == EMBEDDINGS else answers,
         )
         if isinstance(aside, Refusal):
             self._rates.settle(hold, tokens=0)
@@ -285,16 +306,7 @@ class Gate:
                 "stream_options is only allowed together with stream: true; leave it out.",
                 param="stream_options",
             )
-        given = bytes(ask.given)
-        if endpoint == CHAT and not given.startswith(b"["):
-            return Refusal(
-                400,
-                'messages must be a list such as [{"role": "user", "content": "…"}].',
-                param="messages",
-            )
-        if endpoint == COMPLETIONS and not given:
-            return Refusal(400, "prompt is missing; give a string.", param="prompt")
-        return ask
+        return _ungiven(endpoint, ask) or ask
 
 
 def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage:
@@ -305,6 +317,21 @@ def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage
     if prompt_tokens is None:
         prompt_tokens = -(-ticket.prompt_bytes // _BYTES_PER_TOKEN) if events else 0
     return Usage(prompt_tokens, events, estimated=True)
+
+
+def _ungiven(endpoint: str, ask: _Ask) -> Refusal | None:
+    """What is wrong with what the model is given; the engine reads it in full."""
+    given = bytes(ask.given)
+    if endpoint == CHAT and not given.startswith(b"["):
+        text = 'messages must be a list such as [{"role": "user", "content": "…"}].'
+        return Refusal(400, text, param="messages")
+    if endpoint == COMPLETIONS and not given:
+        return Refusal(400, "prompt is missing; give a string.", param="prompt")
+    if endpoint == EMBEDDINGS and not given:
+        return Refusal(400, "input is missing; give a string or a list.", param="input")
+    if endpoint == EMBEDDINGS and ask.stream:
+        return Refusal(400, "Embeddings have no streams; leave stream out.", param="stream")
+    return None
 
 
 def _answers(ask: _Ask) -> int:
@@ -320,6 +347,21 @@ def _answers(ask: _Ask) -> int:
 
 def _unauthorized(message: str, *, again: bool = False) -> Refusal:
     return Refusal(401, message, code="invalid_api_key", again=again)
+
+
+def _unable(route: Route, endpoint: str) -> Refusal | None:
+    """A model makes text or vectors; one whose capabilities are not known is asked anyway."""
+    if not route.capabilities or (EMBEDDING in route.capabilities) == (endpoint == EMBEDDINGS):
+        return None
+    does, instead = ("generates text", CHAT) if endpoint == EMBEDDINGS else ("embeds", EMBEDDINGS)
+    return Refusal(
+        400,
+        f"The model `{route.name}` {does}: ask it by POST {instead}, or choose another model; "
+        "GET /v1/models tells what each can do.",
+        param="model",
+        code="unsupported_model",
+        again=True,
+    )
 
 
 def _not_answering(route: Route) -> Refusal:

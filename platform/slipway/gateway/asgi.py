@@ -3,82 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import gc
 import logging
-import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from slipway.gateway import errors
-from slipway.gateway.admit import CHAT, COMPLETIONS, Gate, Limits, Ticket
-from slipway.gateway.completion import CLIENT_GONE, Completion, Headers, Parts, Send
-from slipway.gateway.errors import Refusal
-from slipway.gateway.facts import Key, Route, Snapshot
-from slipway.gateway.snapshot import Snapshots
-from slipway.gateway.spool import Spool
-from slipway.gateway.upstream import Timeouts, Upstreams
+from slipway.gateway.admit import ENDPOINTS
+from slipway.gateway.completion import GONE, Asked
+from slipway.gateway.core import Core
+from slipway.gateway.errors import Refusal, pairs
+from slipway.gateway.facts import Route
 
 logger = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 MODELS = "/v1/models"
 #: What a request's headers may come to.
 HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 #: A body must be here this many seconds after its head.
 BODY_SECONDS = 15.0
+#: Python looks for cycles as often as objects pile up; a busy server needs it more seldom.
+_GC = (20_000, 20, 50)
 _VERSION = (b"openai-version", b"2020-10-01")
-_GONE = Refusal(CLIENT_GONE, "The client went away.")
 
 
 class ClientGone(Exception):
     """Nobody is there to answer."""
 
 
-class Gateway:
-    """The ASGI application below /v1/.
-
-    What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
-    `digest` turns a secret into what keys are stored under, `spool` is a directory.
-    """
-
-    def __init__(
-        self,
-        *,
-        load: Callable[[], Snapshot] | None = None,
-        digest: Callable[[str], str] | None = None,
-        spool: Path | None = None,
-        timeouts: Timeouts | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        if load is None or digest is None or spool is None:
-            from django.conf import settings
-
-            from slipway.gateway import snapshot
-            from slipway.tenancy import services as tenancy
-
-            load = load or snapshot.load
-            digest = digest or tenancy.digest_of
-            spool = spool or settings.USAGE_SPOOL
-        self.gate = Gate(digest=digest, limits=limits)
-        self.snapshots = Snapshots(load)
-        self.spool = Spool(spool)
-        self.timeouts = timeouts or Timeouts()
-        self._running: dict[Completion, float] = {}
-        # Unique for ever, and cheap: a random start per process, then a counter.
-        self._prefix = f"req_{secrets.token_hex(10)}"
-        self._count = itertools.count()
-        self._parts: Parts | None = None
+class Gateway(Core):
+    """The ASGI application below /v1/."""
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server."""
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                # What is there now stays: looking through it for garbage would cost milliseconds.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(*_GC)
                 try:
                     await self.start()
                 except OSError as error:
@@ -90,37 +62,12 @@ class Gateway:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def start(self) -> None:
-        self.spool.start()
-        self.snapshots.start()
-        upstreams = Upstreams(self.timeouts)
-        self._parts = Parts(
-            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
-        )
-        self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
-        await self.snapshots.refresh()
-
-    async def stop(self) -> None:
-        if self._parts is not None:
-            self._watch.cancel()
-            await self._parts.upstreams.close()
-            await asyncio.to_thread(self.snapshots.stop)
-            await asyncio.to_thread(self.spool.stop)
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        late = errors.timed_out(f"The answer took longer than {self.timeouts.total:g} s.")
-        for completion, deadline in list(self._running.items()):
-            if now > deadline:
-                completion.cancel(late)
-        self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
-
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        request_id = f"{self._prefix}{next(self._count):08x}"
+        request_id = self.request_id()
         headers: Headers = [(b"x-request-id", request_id.encode()), _VERSION]
         began = time.perf_counter()
         try:
-            answer = await self._route(scope, receive, send, request_id, headers)
+            answer = await self._route(scope, receive, send, request_id)
         except ClientGone:
             return
         if answer is None:
@@ -140,7 +87,7 @@ class Gateway:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _route(
-        self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str, base: Headers
+        self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str
     ) -> bytes | Refusal | None:
         """The answer, or None where it was sent already."""
         given = _read_headers(scope)
@@ -148,13 +95,21 @@ class Gateway:
             return given
         method, path = scope["method"], scope["path"]
         address = address_of(scope)
-        if path in {CHAT, COMPLETIONS}:
+        if path in ENDPOINTS:
             if method != "POST":
                 return errors.not_allowed(method, path, "POST")
-            ticket = await self._admit(path, given, receive, request_id, address)
-            if isinstance(ticket, Refusal):
-                return ticket
-            await self._complete(ticket, receive, send, base)
+            authorization = given.get(b"authorization")
+            # Nobody may make us hold a body without a key.
+            key = await self.authorize(authorization, address)
+            if isinstance(key, Refusal):
+                return key
+            body = await self._body(given, receive)
+            if isinstance(body, Refusal):
+                return body
+            asked = Asked(
+                endpoint=path, authorization=authorization, body=body, request_id=request_id
+            )
+            await self._complete(asked, receive, send)
             return None
         if path == MODELS or (path.startswith(MODELS + "/") and len(path) > len(MODELS) + 1):
             if method != "GET":
@@ -163,61 +118,18 @@ class Gateway:
             return await self._models(given.get(b"authorization"), name, address)
         return errors.unknown_url(method, path)
 
-    async def _admit(
-        self,
-        endpoint: str,
-        given: dict[bytes, bytes],
-        receive: Receive,
-        request_id: str,
-        address: str,
-    ) -> Ticket | Refusal:
-        authorization = given.get(b"authorization")
-        # Nobody may make us hold a body without a key.
-        key = await self.authorize(authorization, address)
-        if isinstance(key, Refusal):
-            return key
-        body = await self._body(given, receive)
-        if isinstance(body, Refusal):
-            return body
-
-        def admit() -> Ticket | Refusal:
-            return self.gate.admit(
-                endpoint=endpoint,
-                authorization=authorization,
-                body=body,
-                snapshot=self.snapshots.current,
-                now=time.time(),
-                request_id=request_id,
-            )
-
-        ticket = admit()
-        if isinstance(ticket, Refusal) and ticket.again:
-            # The model may have been deployed, or gone live, a moment ago: no from an old picture
-            # would contradict what the REST API says already.
-            await self.snapshots.refresh()
-            ticket = admit()
-        return ticket
-
-    async def _complete(self, ticket: Ticket, receive: Receive, send: Send, base: Headers) -> None:
-        if self._parts is None:
-            raise RuntimeError("the server must send lifespan events: uvicorn --lifespan on")
-        completion = Completion(self._parts, ticket, send, [*base, *ticket.hold.headers])
-        self._running[completion] = time.monotonic() + self.timeouts.total
+    async def _complete(self, asked: Asked, receive: Receive, send: Send) -> None:
+        client = _Client()
+        completion = self.complete(client, asked)
+        client.resume = completion.resume
         gone = asyncio.ensure_future(receive())
-        gone.add_done_callback(lambda _: completion.cancel(_GONE))
+        gone.add_done_callback(lambda _: completion.stop(GONE))
+        completion.start()
         try:
-            await completion.run()
+            await client.hand_on(send, gone)
         finally:
-            del self._running[completion]
+            completion.stop(GONE)
             gone.cancel()
-
-    async def authorize(self, authorization: bytes | None, address: str) -> Key | Refusal:
-        key = self.gate.authorize(authorization, self.snapshots.current, time.time(), address)
-        if isinstance(key, Refusal) and key.again:
-            # It may have been made a moment ago.
-            await self.snapshots.refresh()
-            key = self.gate.authorize(authorization, self.snapshots.current, time.time(), address)
-        return key
 
     async def _body(self, given: dict[bytes, bytes], receive: Receive) -> bytes | Refusal:
         limit = self.gate.limits.body_bytes
@@ -241,9 +153,7 @@ class Gateway:
                     if len(body) > limit:
                         return errors.too_large(limit)
         except TimeoutError:
-            return Refusal(
-                408, f"The body did not arrive within {BODY_SECONDS:g} s.", code="body_timeout"
-            )
+            return errors.too_slow("body", BODY_SECONDS)
         return bytes(body)
 
     async def _models(
@@ -260,6 +170,66 @@ class Gateway:
             return msgspec.json.encode(listed)
         route = self.snapshots.current.routes.get((key.project_id, name))
         return msgspec.json.encode(_model(route)) if route else errors.model_not_found(name)
+
+
+class _Client:
+    """Hands on what a completion gives, one ASGI message at a time."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.resume: Callable[[], None] = lambda: None
+        self._messages: deque[dict[str, Any]] = deque()
+        self._given = asyncio.Event()
+        self._aborted = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def answer(self, status: int, lines: bytes, body: bytes) -> None:
+        self._head(status, lines + b"content-length: %d\r\n" % len(body))
+        self.end(body)
+
+    def begin(self, lines: bytes, data: bytes) -> None:
+        self._head(200, lines)
+        self.send(data)
+
+    def send(self, data: bytes) -> None:
+        self._give({"type": "http.response.body", "body": data, "more_body": True})
+
+    def end(self, data: bytes) -> None:
+        self._give({"type": "http.response.body", "body": data, "more_body": False})
+
+    def abort(self) -> None:
+        self._aborted = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _head(self, status: int, lines: bytes) -> None:
+        self._give({"type": "http.response.start", "status": status, "headers": pairs(lines)})
+
+    def _give(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self.paused = True
+        self._given.set()
+
+    async def hand_on(self, send: Send, gone: asyncio.Future[Any]) -> None:
+        """Until the last message was taken, or nobody takes them."""
+        self._task = asyncio.current_task()
+        gone.add_done_callback(lambda _: self._given.set())
+        try:
+            while not gone.done():
+                if not self._messages:
+                    self.paused = False
+                    self._given.clear()
+                    self.resume()
+                    await self._given.wait()
+                    continue
+                message = self._messages.popleft()
+                await send(message)
+                if message.get("more_body") is False:
+                    return
+        except asyncio.CancelledError:
+            if not self._aborted:
+                raise
+            raise ConnectionAbortedError("the client does not read") from None
 
 
 def _model(route: Route) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Route, Snapshot
@@ -15,8 +15,7 @@ _LONGEST_ANSWER = 4096
 _REACHES = {"key": "this key", "project": "this project", "organisation": "the organisation"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Aside:
+class Aside(msgspec.Struct, frozen=True, kw_only=True):
     """What was set aside for one request, and the prices it will be settled by."""
 
     owners: tuple[Owner, ...]
@@ -36,10 +35,10 @@ class Budgets:
         self._seen: object = None
 
     def take(
-        self, *, snapshot: Snapshot, key: Key, route: Route, prompt_bytes: int, answers: int
+        self, *, snapshot: Snapshot, key: Key, route: Route, prompt_bytes: int, answers: int | None
     ) -> Aside | Refusal:
         """Set aside the most a request may cost. `answers` are the tokens it asks for, 0 if it
-        does not say."""
+        does not say, None where the answer has none."""
         if not snapshot.budgets and self._seen is None:
             return NOTHING
         if snapshot.budgets is not self._seen:
@@ -55,7 +54,9 @@ class Budgets:
             ("organisation", key.organisation_id),
         )
         # No token is shorter than a byte, so this is never too little.
-        longest = answers or route.context_length or _LONGEST_ANSWER
+        longest = 0
+        if answers is not None:
+            longest = answers or route.context_length or _LONGEST_ANSWER
         amount = one + (prompt_bytes + _AROUND) * prompt + longest * answer
         full = self._reserver.reserve(owners, amount)
         if full is not None:

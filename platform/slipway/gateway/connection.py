@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 import httptools
 
-#: Bytes of an answer that may wait here before reading stops.
-BUFFER_BYTES = 32 * 1024
-#: Bytes taken from the socket at a time, so that at most 64 KiB ever wait.
-READ_BYTES = 32 * 1024
+from slipway.gateway.steps import waiting
+
+#: Bytes of a stream that may wait here before reading stops.
+BUFFER_BYTES = 8 * 1024
+#: Bytes of a stream taken from the socket at a time. With what may wait to be sent to the client
+#: (server.WRITE_BYTES and one take) no stream holds more than 64 KiB.
+READ_BYTES = 16 * 1024
+#: The same for an answer that is read in one piece.
+WHOLE_READ_BYTES = 256 * 1024
 HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 #: An answer that is read in one piece may be this large.
 WHOLE_BYTES = 32 * 1024 * 1024
@@ -37,16 +43,17 @@ class Connection(asyncio.BufferedProtocol):
     """An exchange with one replica, over and over.
 
     An exchange is `start()`, then `status` once the head is there, `take()` as often as wanted,
-    and `complete` or `failure` at the end.
+    and `complete` or `failure` at the end; `wake` is called whenever there is more to see.
     """
 
     def __init__(self, inbox: memoryview, now: Callable[[], float]) -> None:
         #: Shared by all connections of the loop: it is filled and emptied in one step.
         self._inbox = inbox
+        self._narrow = inbox[:READ_BYTES]
         self._now = now
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._wake: Callable[[], None] = _nobody
         #: Has carried an exchange before this one.
         self.reused = False
         self.busy = False
@@ -70,11 +77,15 @@ class Connection(asyncio.BufferedProtocol):
         self.paused = False
         self._whole = False
         self._request_id = b""
+        #: When its last bytes must have come, in the loop's seconds.
+        self.last_by = math.inf
         self.started_at = self.heard_at = self._now()
 
     # What the pool and the server call
 
-    def start(self, request: bytes, *, request_id: bytes, whole: bool) -> None:
+    def start(
+        self, request: bytes, *, request_id: bytes, whole: bool, wake: Callable[[], None]
+    ) -> None:
         """Send a request; `whole` reads the answer to its end before anyone takes of it.
 
         An engine that names a request in its answer (`x-request-id`) must name this one: a late
@@ -82,6 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._reset()
         self._request_id = request_id
+        self._wake = wake
         self.reused, self._used = self._used, True
         self._whole, self.busy = whole, True
         if self._transport is None:
@@ -102,21 +114,29 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()  # type: ignore[union-attr]  # it is open
         return data
 
+    async def begun(self) -> None:
+        """Until the answer has begun, or if it is read whole is there. Raises UpstreamError."""
+        await (self.wait_until_complete() if self._whole else self.wait())
+        if self.failure is not None:
+            raise self.failure
+
     async def wait(self) -> None:
         """Until bytes wait, the answer is complete, or the exchange failed."""
         while not (self._pieces or self.complete or self.failure):
-            await self._changed()
+            await waiting()
 
     async def wait_until_complete(self) -> None:
         while not (self.complete or self.failure):
-            await self._changed()
+            await waiting()
 
-    async def _changed(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` from now on, in place of who was called before."""
+        self._wake = wake
+
+    def end(self) -> None:
+        """Nobody looks at this exchange any more."""
+        self.busy = False
+        self._wake = _nobody
 
     def fail(self, failure: UpstreamError) -> None:
         """End the exchange and the connection; the engine sees it close and stops working."""
@@ -133,17 +153,13 @@ class Connection(asyncio.BufferedProtocol):
     def open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
     # What the transport calls
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._inbox
+        return self._inbox if self._whole else self._narrow
 
     def buffer_updated(self, nbytes: int) -> None:
         if not self.busy or self.complete:
@@ -163,10 +179,15 @@ class Connection(asyncio.BufferedProtocol):
         except httptools.HttpParserUpgrade:
             self.fail(BadFraming("an upgrade nobody asked for"))
             return
-        if self.buffered > BUFFER_BYTES and not self._whole and not self.complete and self.open:
+        if self._whole:
+            if self.complete:
+                self._wake()
+            return
+        self._wake()
+        # What was not taken at once waits for a client that reads slowly.
+        if self.buffered > BUFFER_BYTES and not self.complete and not self.paused and self.open:
             self.paused = True
             self._transport.pause_reading()  # type: ignore[union-attr]  # it is open
-        self._wake()
 
     def eof_received(self) -> bool:
         return False
@@ -216,3 +237,7 @@ class Connection(asyncio.BufferedProtocol):
         self.complete = True
         # Only here does the parser still know.
         self.reusable = self._parser.should_keep_alive()
+
+
+def _nobody() -> None:
+    pass

@@ -20,25 +20,29 @@ class Refusal:
     #: Seconds after which it is worth asking again.
     retry_after: int | None = None
     allow: str | None = None
-    #: `x-ratelimit-…`, where a limit was asked.
-    rates: tuple[tuple[bytes, bytes], ...] = ()
+    #: `x-ratelimit-…` lines of the answer's head, where a limit was asked.
+    rates: bytes = b""
     again: bool = field(default=False, compare=False)
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self.as_dict()})
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those this refusal needs; its length is the server's business."""
-        headers = [(b"content-type", b"application/json"), *self.rates]
+    def lines(self) -> bytes:
+        """Lines of the head that this refusal needs; its length is the server's business."""
+        lines = b"content-type: application/json\r\n" + self.rates
         if self.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % self.retry_after))
+            lines += b"retry-after: %d\r\n" % self.retry_after
         elif self.status == 503 or self.code == "budget_exceeded":
-            headers.append((b"x-should-retry", b"false"))
+            lines += b"x-should-retry: false\r\n"
         if self.allow is not None:
-            headers.append((b"allow", self.allow.encode()))
+            lines += b"allow: %b\r\n" % self.allow.encode()
         if self.status == 401:
-            headers.append((b"www-authenticate", b'Bearer realm="slipway"'))
-        return headers
+            lines += b'www-authenticate: Bearer realm="slipway"\r\n'
+        return lines
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The same in pairs."""
+        return pairs(self.lines())
 
     def event(self) -> bytes:
         """The same as a server-sent event, for a stream that has begun."""
@@ -53,11 +57,18 @@ class Refusal:
         }
 
 
+def pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The lines of a head as ASGI wants them."""
+    split = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in split]
+
+
 def unknown_url(method: str, path: str) -> Refusal:
     return Refusal(
         404,
         f"Unknown request URL: {method} {path[:200]}. Served here: GET /v1/models, "
-        "POST /v1/chat/completions, POST /v1/completions.",
+        "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings; docs/openai.md "
+        "lists the rest.",
         code="unknown_url",
     )
 
@@ -118,3 +129,36 @@ def internal() -> Refusal:
         type="server_error",
         code="internal",
     )
+
+
+class Unreadable(Exception):
+    """What came is not a request that can be taken."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def misframed(error: Exception) -> Refusal:
+    return Refusal(400, f"This is not a well-formed HTTP/1.1 request: {error}.", code="bad_request")
+
+
+def too_many_waiting(most: int) -> Refusal:
+    return Refusal(
+        429,
+        f"More than {most} requests wait on this connection; open another.",
+        code="too_many_pipelined",
+        retry_after=1,
+    )
+
+
+def endless_head(most_bytes: int) -> Refusal:
+    return Refusal(
+        431,
+        f"The headers have no end; at most {most_bytes} bytes are read.",
+        code="headers_too_large",
+    )
+
+
+def too_slow(part: str, seconds: float) -> Refusal:
+    return Refusal(408, f"The {part} did not arrive within {seconds:g} s.", code=f"{part}_timeout")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slipway.metering.rules.reserver import Limit as Budget
 from slipway.metering.rules.reserver import Owner
@@ -20,6 +20,37 @@ class Key:
     may_call: bool = True
     #: Networks it may be used from; empty for anywhere.
     networks: tuple[str, ...] = ()
+    #: Asked for later, by a batch or a judge: it waits for those who wait themselves.
+    background: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """By whom a name is answered instead of its own deployment alone."""
+
+    #: Names and percents, which come to 100.
+    shares: tuple[tuple[str, int], ...]
+    #: Names to try in this order when the one that was drawn cannot answer.
+    fallbacks: tuple[str, ...] = ()
+    #: Without a first byte after so long another replica is asked too; 0 for never.
+    hedge_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """A server that is not ours: how it is asked. Its addresses are the route's endpoints."""
+
+    #: For the Host header, and to check its certificate by; empty for plain http.
+    netloc: str
+    tls_name: str
+    #: Stands before the path that is asked: `/openai/v1` for `/v1/chat/completions`.
+    base_path: str
+    #: What it calls the model.
+    model: str
+    #: Whole value of the Authorization header; empty for none.
+    authorization: str = field(default="", repr=False)
+    #: The longest silence.
+    timeout_seconds: float = 120.0
 
 
 #: Never served yet: the client is told at once, for loading takes longer than it would wait.
@@ -52,13 +83,23 @@ class Route:
     adapter: str = ""
     #: Tokens of prompt and answer together; 0 if unknown.
     context_length: int = 0
-    #: `completions`, `chat`, `system`, `tools`.
+    #: `completions`, `chat`, `system`, `tools`; or `embedding`.
     capabilities: tuple[str, ...] = ()
+    #: Set where others answer for this name too.
+    rule: Rule | None = None
+    #: Set where another server answers.
+    origin: Origin | None = None
+    #: Requests in flight through one gateway, and how many may wait for their turn beyond them.
+    at_once: int = 512
+    queue: int = 0
 
     @property
     def answers(self) -> bool:
         """A request may be let in: a replica is there, or will be again in a moment."""
-        return bool(self.endpoints) or self.state in COMES_BACK
+        return bool(self.endpoints) or self.state in COMES_BACK or self.rule is not None
+
+    def with_rule(self, rule: Rule | None) -> Route:
+        return replace(self, rule=rule)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,13 @@ is put back or taken, so a bucket may go below zero and later requests wait for 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Scope, Snapshot
 
-Headers = tuple[tuple[bytes, bytes], ...]
+_LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
 
 
 class Bucket:
@@ -24,17 +25,24 @@ class Bucket:
     def __init__(self, size: int, at: float) -> None:
         self.size, self.level, self.at = size, float(size), at
 
-    def fill(self, size: int, now: float) -> None:
-        """Bring it up to now; its size may have been changed meanwhile."""
+    def fill(self, now: float) -> None:
+        """Bring it up to now."""
         # A clock that was set back must not empty it.
-        gained = max(0.0, now - self.at) * size / 60
-        self.level = min(self.level + gained, float(size))
-        self.size, self.at = size, now
+        if now > self.at:
+            level = self.level + (now - self.at) * self.size / 60
+            self.level = level if level < self.size else float(self.size)
+        self.at = now
+
+    def resize(self, size: int, now: float) -> None:
+        self.fill(now)
+        self.size = size
+        self.level = min(self.level, float(size))
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount`, or a full bucket if it is more than that, can be taken."""
-        short = min(amount, self.size) - self.level
-        return short * 60 / self.size if short > 0 else 0.0
+        size = self.size
+        short = min(amount, size) - self.level
+        return short * 60 / size if short > 0 else 0.0
 
     def until_full(self) -> float:
         return (self.size - self.level) * 60 / self.size
@@ -61,20 +69,23 @@ def _fitted(bucket: Bucket | None, size: int | None, now: float) -> Bucket | Non
         return None
     if bucket is None:
         return Bucket(size, now)
-    bucket.fill(size, now)
+    if bucket.size != size:
+        bucket.resize(size, now)
     return bucket
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """What a request that was let in has taken."""
 
     meters: tuple[Meter, ...]
     tokens: int
-    headers: Headers
+    #: `x-ratelimit-…`, as lines of an answer's head.
+    lines: bytes
 
 
-_NOTHING = Hold((), 0, ())
+_NOTHING = Hold((), 0, b"")
+#: The meters over one key's requests for one model.
+_Over = tuple[tuple[Scope, Limit, Meter], ...]
 
 
 class Rates:
@@ -82,38 +93,54 @@ class Rates:
 
     def __init__(self) -> None:
         self._meters: dict[Scope, Meter] = {}
+        #: What is over whom, as of `_seen`.
+        self._over: dict[tuple[str, str], _Over] = {}
+        self._seen: dict[Scope, Limit] = {}
 
     def take(
         self, *, snapshot: Snapshot, key: Key, model: str, tokens: int, now: float
     ) -> Hold | Refusal:
         """Let a request in that may use so many tokens, or say when to come back."""
-        limits = snapshot.limits
-        if not limits:
+        if snapshot.limits is not self._seen:
+            self._seen = snapshot.limits
+            self._over.clear()
+        if not self._seen:
             return _NOTHING
-        project = key.project_id
-        scopes = ((project, "", ""), (project, key.id, ""), (project, "", model),
-                  (project, key.id, model))  # fmt: skip
-        asked = [(scope, limit) for scope in scopes if (limit := limits.get(scope)) is not None]
-        if not asked:
+        over = self._over.get((key.id, model))
+        if over is None:
+            over = self._over[key.id, model] = self._find(key, model, now)
+        if not over:
             return _NOTHING
-        meters = []
-        for scope, limit in asked:
-            meter = self._meters.get(scope)
-            if meter is None:
-                self._forget(limits)
-                meter = self._meters[scope] = Meter()
-            meter.fit(limit, now)
-            if (refusal := _refused(scope, limit, meter, tokens)) is not None:
+        for scope, limit, meter in over:
+            if (refusal := _refused(scope, limit, meter, tokens, now)) is not None:
                 return refusal
-            meters.append(meter)
         # Only when all agree is anything taken.
-        for meter in meters:
+        meters = []
+        for _, _, meter in over:
+            meters.append(meter)
             meter.in_flight += 1
             if meter.requests is not None:
                 meter.requests.level -= 1
             if meter.tokens is not None:
                 meter.tokens.level -= tokens
-        return Hold(tuple(meters), tokens, _headers(meters))
+        return Hold(tuple(meters), tokens, _lines(meters))
+
+    def _find(self, key: Key, model: str, now: float) -> _Over:
+        project = key.project_id
+        scopes = ((project, "", ""), (project, key.id, ""), (project, "", model),
+                  (project, key.id, model))  # fmt: skip
+        found = []
+        for scope in scopes:
+            limit = self._seen.get(scope)
+            if limit is None:
+                continue
+            meter = self._meters.get(scope)
+            if meter is None:
+                self._forget(self._seen)
+                meter = self._meters[scope] = Meter()
+            meter.fit(limit, now)
+            found.append((scope, limit, meter))
+        return tuple(found)
 
     def settle(self, hold: Hold, *, tokens: int) -> None:
         """A request has ended and used so many tokens. Call once per hold."""
@@ -133,16 +160,22 @@ class Rates:
             }
 
 
-def _refused(scope: Scope, limit: Limit, meter: Meter, tokens: int) -> Refusal | None:
+def _refused(scope: Scope, limit: Limit, meter: Meter, tokens: int, now: float) -> Refusal | None:
     if limit.at_once is not None and meter.in_flight >= limit.at_once:
         return _too_many(scope, "requests", f"at most {limit.at_once} at one time", 1.0, [meter])
-    if meter.requests is not None and (wait := meter.requests.wait(1)) > 0:
-        rule = f"{meter.requests.size} requests per minute"
-        return _too_many(scope, "requests", rule, wait, [meter])
-    if meter.tokens is not None and (wait := meter.tokens.wait(tokens)) > 0:
-        left = max(0, math.floor(meter.tokens.level))
-        rule = f"{meter.tokens.size} tokens per minute ({left} left, this may use {tokens})"
-        return _too_many(scope, "tokens", rule, wait, [meter])
+    bucket = meter.requests
+    if bucket is not None:
+        bucket.fill(now)
+        if bucket.level < 1 and (wait := bucket.wait(1)) > 0:
+            rule = f"{bucket.size} requests per minute"
+            return _too_many(scope, "requests", rule, wait, [meter])
+    bucket = meter.tokens
+    if bucket is not None:
+        bucket.fill(now)
+        if bucket.level < tokens and (wait := bucket.wait(tokens)) > 0:
+            left = max(0, math.floor(bucket.level))
+            rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
+            return _too_many(scope, "tokens", rule, wait, [meter])
     return None
 
 
@@ -151,33 +184,35 @@ def _too_many(scope: Scope, kind: str, rule: str, wait: float, meters: list[Mete
     whose = " ".join(
         filter(None, ["this key" if key else "this project", f"for `{model}`" if model else ""])
     )
-    milliseconds = (b"retry-after-ms", b"%d" % math.ceil(wait * 1000))
+    milliseconds = b"retry-after-ms: %d\r\n" % math.ceil(wait * 1000)
     return Refusal(
         429,
         f"Rate limit reached for {whose}: {rule}. Please try again in {_duration(wait)}.",
         type=kind,
         code="rate_limit_exceeded",
         retry_after=math.ceil(wait),
-        rates=(*_headers(meters), milliseconds),
+        rates=_lines(meters) + milliseconds,
     )
 
 
-def _headers(meters: list[Meter]) -> Headers:
+def _lines(meters: list[Meter]) -> bytes:
     """`x-ratelimit-…` of the bucket of each kind that has the least left."""
-    headers: list[tuple[bytes, bytes]] = []
-    for kind, buckets in (
-        (b"requests", [meter.requests for meter in meters if meter.requests]),
-        (b"tokens", [meter.tokens for meter in meters if meter.tokens]),
-    ):
-        if not buckets:
-            continue
-        tightest = min(buckets, key=lambda bucket: bucket.level)
-        headers += [
-            (b"x-ratelimit-limit-" + kind, b"%d" % tightest.size),
-            (b"x-ratelimit-remaining-" + kind, b"%d" % max(0, math.floor(tightest.level))),
-            (b"x-ratelimit-reset-" + kind, _duration(tightest.until_full()).encode()),
-        ]
-    return tuple(headers)
+    requests = tokens = None
+    for meter in meters:
+        bucket = meter.requests
+        if bucket is not None and (requests is None or bucket.level < requests.level):
+            requests = bucket
+        bucket = meter.tokens
+        if bucket is not None and (tokens is None or bucket.level < tokens.level):
+            tokens = bucket
+    lines = b"" if requests is None else _told(b"requests", requests)
+    return lines if tokens is None else lines + _told(b"tokens", tokens)
+
+
+def _told(kind: bytes, bucket: Bucket) -> bytes:
+    left = int(bucket.level) if bucket.level > 0 else 0
+    reset = _duration(bucket.until_full()).encode()
+    return _LINES % (kind, bucket.size, kind, left, kind, reset)
 
 
 def _duration(seconds: float) -> str:

@@ -7,11 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-from slipway.gateway.facts import Key, Limit, Route, Snapshot
-from slipway.metering.rules.reserver import Limit as Budget
-from slipway.metering.rules.reserver import Owner
+from slipway.gateway.facts import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -88,87 +85,7 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 
 def load() -> Snapshot:
-    """The picture as the database has it now."""
-    from django.db import close_old_connections, connections
-    from django.utils import timezone
+    """The picture as the database has it now, read as a whole."""
+    from slipway.gateway.loader import Loader
 
-    from slipway.deployments import services as deployments
-    from slipway.gateway import adapters
-    from slipway.limits import services as limits
-    from slipway.registry import services as registry
-    from slipway.tenancy import services as tenancy
-    from slipway.training import services as training
-
-    close_old_connections()
-    try:
-        keys = {
-            fact.digest: Key(
-                id=str(fact.id),
-                project_id=str(fact.project_id),
-                expires_at=fact.expires_at.timestamp() if fact.expires_at else None,
-                organisation_id=str(fact.organisation_id),
-                may_call=fact.may_call,
-                networks=fact.networks,
-            )
-            for fact in tenancy.live_keys(now=timezone.now())
-        }
-        facts = deployments.routes()
-        routes = {(str(fact.project_id), fact.name): _route(fact) for fact in facts}
-        homes = adapters.homes(facts)
-        for route in adapters.beside(
-            homes, registry.adapters_on(set(homes)), training.adapter_checkpoints(set(homes))
-        ):
-            # What was deployed under a name keeps it.
-            routes.setdefault((route.project_id, route.name), route)
-        limited = {
-            (str(fact.project_id), str(fact.key_id or ""), fact.model): Limit(
-                requests_per_minute=fact.requests_per_minute,
-                tokens_per_minute=fact.tokens_per_minute,
-                at_once=fact.at_once,
-            )
-            for fact in limits.all_limits()
-        }
-        money, prices = _money(keys, routes)
-    except Exception:
-        # A connection that failed once may be broken for good; the next look opens a new one.
-        connections.close_all()
-        raise
-    return Snapshot(keys=keys, routes=routes, limits=limited, budgets=money, prices=prices)
-
-
-def _money(
-    keys: dict[str, Key], routes: dict[tuple[str, str], Route]
-) -> tuple[dict[Owner, Budget], dict[tuple[str, str], tuple[int, int, int]]]:
-    """Hard limits, and the prices of every model that an organisation may call."""
-    from django.utils import timezone
-
-    from slipway.metering import services as metering
-
-    now = timezone.now()
-    limits = {
-        (fact.reach, str(fact.target_id)): Budget(left=fact.left, spent=fact.spent)
-        for fact in metering.budget_facts(now=now)
-    }
-    if not limits:
-        return {}, {}
-    homes = {key.project_id: key.organisation_id for key in keys.values()}
-    wanted = {(homes[p], name) for p, name in routes if p in homes}
-    return limits, metering.price_facts(wanted=wanted, at=now)
-
-
-def _route(fact: Any) -> Route:
-    """A deployment's own route, from its `deployments.services.Route`."""
-    return Route(
-        project_id=str(fact.project_id),
-        name=fact.name,
-        deployment_id=str(fact.deployment_id),
-        version_id=str(fact.version_id),
-        endpoints=fact.endpoints,
-        state=fact.state,
-        reason=fact.reason,
-        created_at=int(fact.created_at.timestamp()),
-        root=fact.root,
-        parent=fact.parent,
-        context_length=fact.context_length,
-        capabilities=fact.capabilities,
-    )
+    return Loader()()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from slipway_contracts.kept import CompletionLine
 from slipway_contracts.usage import UsageLine
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Spool:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
-    def write(self, line: UsageLine) -> None:
+    def write(self, line: UsageLine | CompletionLine) -> None:
         """Append the record; once this returns, no kill of this process can lose it.
 
         Raises SpoolFull if the disk takes no more; no half record is left behind.

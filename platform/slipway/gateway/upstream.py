@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from slipway.gateway.connection import READ_BYTES, Closed, Connection, TimedOut, UpstreamError
+from slipway.gateway.connection import (
+    WHOLE_READ_BYTES,
+    Closed,
+    Connection,
+    TimedOut,
+    UpstreamError,
+)
 from slipway.gateway.facts import Route
+from slipway.gateway.steps import Driver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,8 @@ class Timeouts:
     total: float = 600.0
     #: A request waits this long for a replica to come back.
     hold: float = 20.0
+    #: A stream that is silent for so long says that it lives.
+    heartbeat: float = 15.0
     #: An unused connection is closed after this.
     keep: float = 60.0
     #: How often all of these are looked at.
@@ -35,6 +45,7 @@ IDLE_PER_ENDPOINT = 256
 #: A request whose engine died under it goes to another, but only so often: it may be the killer.
 DEATHS = 2
 _RETRY_PAUSE = 0.05
+_CLOSING_SECONDS = 0.5
 
 
 class NoReplica(UpstreamError):
@@ -55,6 +66,14 @@ class _Endpoint:
         self.idle: deque[Connection] = deque()
         self.busy = 0
 
+    def take(self) -> Connection | None:
+        """An idle connection that is still open."""
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.open:
+                return connection
+        return None
+
 
 class Upstreams:
     """The pool of one event loop."""
@@ -62,26 +81,27 @@ class Upstreams:
     def __init__(self, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
         self._loop = asyncio.get_running_loop()
-        self._inbox = memoryview(bytearray(READ_BYTES))
+        self._inbox = memoryview(bytearray(WHOLE_READ_BYTES))
         self._endpoints: dict[str, _Endpoint] = {}
         self._home: dict[Connection, _Endpoint] = {}
         self._timer = self._loop.call_later(self.timeouts.tick, self._tick)
 
     async def open(
         self,
+        driver: Driver,
         *,
         request: bytes,
         request_id: bytes,
         whole: bool,
         find: Callable[[], Route],
-        refresh: Callable[[], Awaitable[None]],
+        refresh: Callable[[], Coroutine[Any, Any, None]],
     ) -> tuple[Connection, Route]:
         """A connection whose answer has begun (`whole`: is complete), and the route it is of.
 
-        Give it back by `release`. `find` gives the route as it is now (or raises NoReplica),
-        `refresh` makes "now" newer. As long as the client has not been sent a byte, a replica
-        that refuses, hangs up or dies is replaced by another, for up to `timeouts.hold` seconds.
-        Raises UpstreamError.
+        To be awaited from what `driver` drives; give the connection back by `release`. `find`
+        gives the route as it is now (or raises NoReplica), `refresh` makes "now" newer. As long
+        as the client has not been sent a byte, a replica that refuses, hangs up or dies is
+        replaced by another, for up to `timeouts.hold` seconds. Raises UpstreamError.
         """
         give_up_at = self._loop.time() + self.timeouts.hold
         failed: set[str] = set()
@@ -92,12 +112,12 @@ class Upstreams:
             if endpoint is None:
                 if not route.answers or self._loop.time() >= give_up_at:
                     raise NoReplica(_why(route))
-                await asyncio.sleep(_RETRY_PAUSE)
-                await refresh()
+                await driver.slowly(asyncio.sleep(_RETRY_PAUSE))
+                await driver.slowly(refresh())
                 failed.clear()
                 continue
             try:
-                connection = await self._ask(endpoint, request, request_id, whole=whole)
+                connection = await self._ask(driver, endpoint, request, request_id, whole=whole)
             except OSError:
                 failed.add(endpoint.address)
             except _Stale:
@@ -116,18 +136,19 @@ class Upstreams:
                 failed.add(endpoint.address)
 
     async def _ask(
-        self, endpoint: _Endpoint, request: bytes, request_id: bytes, *, whole: bool
+        self, driver: Driver, endpoint: _Endpoint, request: bytes, request_id: bytes, *, whole: bool
     ) -> Connection:
         endpoint.busy += 1
         try:
-            connection = await self._connection(endpoint)
+            while (connection := endpoint.take()) is None:
+                await driver.slowly(self._connect(endpoint))
         except BaseException:
             endpoint.busy -= 1
             raise
         self._home[connection] = endpoint
         try:
-            connection.start(request, request_id=request_id, whole=whole)
-            await self._begun(connection, whole=whole)
+            connection.start(request, request_id=request_id, whole=whole, wake=driver.resume)
+            await connection.begun()
         except Closed as error:
             self.release(connection)
             if connection.reused and not connection.answered:
@@ -137,14 +158,6 @@ class Upstreams:
             self.release(connection)
             raise
         return connection
-
-    async def _begun(self, connection: Connection, *, whole: bool) -> None:
-        if whole:
-            await connection.wait_until_complete()
-        else:
-            await connection.wait()
-        if connection.failure is not None:
-            raise connection.failure
 
     def _least_busy(self, addresses: tuple[str, ...], failed: set[str]) -> _Endpoint | None:
         best: _Endpoint | None = None
@@ -158,28 +171,24 @@ class Upstreams:
                 best = endpoint
         return best
 
-    async def _connection(self, endpoint: _Endpoint) -> Connection:
-        while endpoint.idle:
-            connection = endpoint.idle.pop()
-            if connection.open:
-                return connection
-        try:
-            async with asyncio.timeout(self.timeouts.connect):
-                return await self._connect(endpoint.address)
-        except TimeoutError as error:
-            raise ConnectionRefusedError(f"{endpoint.address} did not accept in time") from error
+    async def _connect(self, endpoint: _Endpoint) -> None:
+        """One more idle connection: in the pool at once, for who asked may be gone by now."""
 
-    async def _connect(self, address: str) -> Connection:
         def make() -> Connection:
             return Connection(self._inbox, self._loop.time)
 
-        if address.startswith("unix:"):
-            _, connection = await self._loop.create_unix_connection(make, address[5:])
-            return connection
-        parts = urlsplit(address)
-        host = parts.hostname or ""
-        _, connection = await self._loop.create_connection(make, host, parts.port or 80)
-        return connection
+        address = endpoint.address
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                if address.startswith("unix:"):
+                    _, made = await self._loop.create_unix_connection(make, address[5:])
+                else:
+                    parts = urlsplit(address)
+                    host, port = parts.hostname or "", parts.port or 80
+                    _, made = await self._loop.create_connection(make, host, port)
+        except TimeoutError as error:
+            raise ConnectionRefusedError(f"{address} did not accept in time") from error
+        endpoint.idle.append(made)
 
     def release(self, connection: Connection) -> None:
         """Done with it: kept if its answer was whole and well-framed, else closed.
@@ -190,12 +199,22 @@ class Upstreams:
         if endpoint is None:
             return
         endpoint.busy -= 1
-        connection.busy = False
+        connection.end()
         keep = connection.complete and connection.reusable and connection.open
         if keep and len(endpoint.idle) < IDLE_PER_ENDPOINT:
             endpoint.idle.append(connection)
         else:
             connection.close()
+
+    def see_out(self, connection: Connection) -> None:
+        """Release a stream that has said [DONE]: its closing bytes come a moment later."""
+        connection.last_by = self._loop.time() + _CLOSING_SECONDS
+        connection.watch(lambda: self._seen_out(connection))
+        self._seen_out(connection)
+
+    def _seen_out(self, connection: Connection) -> None:
+        if connection.complete or connection.failure:
+            self.release(connection)
 
     def _tick(self) -> None:
         now = self._loop.time()
@@ -214,6 +233,8 @@ class Upstreams:
     def _late(self, connection: Connection, now: float) -> str:
         if connection.complete or connection.failure:
             return ""
+        if now > connection.last_by:
+            return "the stream was left open after [DONE]"
         if not connection.heard:
             if now - connection.started_at > self.timeouts.first_byte:
                 return f"no answer within {self.timeouts.first_byte:g} s"

@@ -28,14 +28,24 @@ class Limit:
 def all_limits() -> Iterator[Limit]:
     """Every limit of every project."""
     for row in RateLimit.objects.order_by("pk").iterator():
-        yield Limit(
-            project_id=row.project_id,
-            key_id=row.key_id,
-            model=row.model,
-            requests_per_minute=row.requests_per_minute,
-            tokens_per_minute=row.tokens_per_minute,
-            at_once=row.at_once,
-        )
+        yield _limit(row)
+
+
+def limits_of(*, project_id: UUID) -> list[Limit]:
+    """Limits that count all keys of a project together, by model."""
+    rows = RateLimit.objects.filter(project_id=project_id, key_id=None).order_by("model", "pk")
+    return [_limit(row) for row in rows]
+
+
+def _limit(row: RateLimit) -> Limit:
+    return Limit(
+        project_id=row.project_id,
+        key_id=row.key_id,
+        model=row.model,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        at_once=row.at_once,
+    )
 
 
 def set_limit(

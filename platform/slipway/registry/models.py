@@ -84,7 +84,7 @@ class ModelVersion(Tracked):
     template_sha256 = models.CharField(max_length=64, blank=True, default="")
     #: Over the sorted lines `<sha256 of file>  <path>`: names the version's content.
     sha256 = models.CharField(max_length=64, blank=True, default="")
-    #: What can be asked of it: `completions`, `chat`, `system`, `tools`.
+    #: What can be asked of it: `completions`, `chat`, `system`, `tools`; or `embedding`.
     capabilities = models.JSONField(default=list)
     #: For an adapter: rank, alpha, targets.
     adapter = models.JSONField(default=dict)

@@ -21,6 +21,7 @@ _OF_PACKAGE = {
     "tenancy": "access",
     "editions": "platform",
     "limits": "access",
+    "traffic": "deployments",
 }
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
 

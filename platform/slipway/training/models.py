@@ -14,6 +14,8 @@ class TrainingJob(Run):
 
     # What it stands on: id, name as `name@number`, and content, as they were when it was made.
     base_version_id = models.UUIDField(db_index=True)
+    #: The whole model below it: the same, or what the adapter that is trained further stands on.
+    whole_version_id = models.UUIDField(db_index=True)
     base_name = models.CharField(max_length=127)
     base_sha256 = models.CharField(max_length=64, blank=True, default="")
     #: Model that the result becomes a version of.

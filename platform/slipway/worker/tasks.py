@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from slipway.core import reconcile
 from slipway.core.models import Tracked
+from slipway.door.services import completions
 from slipway.metering import services as metering
 
 #: Domains with a life. Each has `WATCHED`, its (model, step) pairs, and `sweep(now)`, which
@@ -82,6 +83,7 @@ def look_everywhere() -> None:
 def take_in_usage() -> None:
     close_old_connections()
     metering.ingest_spool(now=timezone.now())
+    completions.take_in(now=timezone.now())
 
 
 @shared_task(name="slipway.sweep", ignore_result=True)

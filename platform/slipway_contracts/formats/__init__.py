@@ -9,8 +9,11 @@ from slipway_contracts.formats.detect import (
     container_of,
     detect,
 )
+from slipway_contracts.formats.pairs import conversation, texts
 from slipway_contracts.formats.rows import check, kind_of
 from slipway_contracts.formats.words import (
+    CANONICAL,
+    KIND_OF_FORMAT,
     LIMITS,
     RULES,
     Container,
@@ -23,9 +26,11 @@ from slipway_contracts.formats.words import (
 )
 
 __all__ = [
+    "CANONICAL",
     "CATALOGUE",
     "CSV_HEADERS",
     "HEAD_BYTES",
+    "KIND_OF_FORMAT",
     "LIMITS",
     "RULES",
     "Container",
@@ -38,9 +43,11 @@ __all__ = [
     "RowKind",
     "check",
     "container_of",
+    "conversation",
     "detect",
     "kind_of",
     "read",
     "shown",
+    "texts",
     "write",
 ]

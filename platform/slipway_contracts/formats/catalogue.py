@@ -92,4 +92,47 @@ CATALOGUE = (
         suffix=".csv",
         cannot_carry="more than one turn, tools, and further keys that are not text",
     ),
+    FormatInfo(
+        name=Format.PREFERENCE,
+        title="OpenAI preference pairs",
+        title_zh="OpenAI 偏好对",
+        example=_json(
+            {
+                "input": {"messages": [{"role": "user", "content": "天是什么颜色？"}]},
+                "preferred_output": [{"role": "assistant", "content": "蓝色。"}],
+                "non_preferred_output": [{"role": "assistant", "content": "不知道。"}],
+            }
+        ),
+        suffix=".jsonl",
+        cannot_carry="",
+    ),
+    FormatInfo(
+        name=Format.CHOSEN_REJECTED,
+        title="Prompt, chosen, rejected",
+        title_zh="prompt / chosen / rejected",
+        example=_json({"prompt": "天是什么颜色？", "chosen": "蓝色。", "rejected": "不知道。"}),
+        suffix=".jsonl",
+        cannot_carry="",
+    ),
+    FormatInfo(
+        name=Format.QIANFAN_DPO,
+        title="Qianfan DPO",
+        title_zh="千帆 Prompt+Chosen+Rejected",
+        example=_json([{"user": "天是什么颜色？", "chosen": "蓝色。", "rejected": "不知道。"}]),
+        suffix=".jsonl",
+        cannot_carry="tools; further keys on messages",
+    ),
+    FormatInfo(
+        name=Format.PROMPTS,
+        title="Questions for reinforcement",
+        title_zh="强化学习问题",
+        example=_json(
+            {
+                "messages": [{"role": "user", "content": "6 × 7 = ?"}],
+                "reference_answer": "42",
+            }
+        ),
+        suffix=".jsonl",
+        cannot_carry="",
+    ),
 )

@@ -7,9 +7,10 @@ never dropped. Keys that a format does not name are carried along where it has o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from slipway_contracts.formats import rows
+from slipway_contracts.formats import pairs, rows
 from slipway_contracts.formats.rows import Checked
 from slipway_contracts.formats.words import Fault, Format, Row, RowKind, shown
 
@@ -26,19 +27,7 @@ _CSV_PROMPT = {"prompt": "response", "question": "answer"}
 
 def read(value: Any, source: Format) -> Checked:
     """The canonical row of a decoded row (mended if need be, None if it cannot be), and faults."""
-    match source:
-        case Format.OPENAI:
-            return _read_openai(value)
-        case Format.QIANFAN:
-            return _read_qianfan(value)
-        case Format.ALPACA:
-            return _read_alpaca(value)
-        case Format.SHAREGPT:
-            return _read_sharegpt(value)
-        case Format.TEXT:
-            return _read_text(value)
-        case Format.CSV:
-            return _read_csv(value)
+    return _READERS[source](value)
 
 
 def write(row: Row, target: Format) -> tuple[Any, list[Fault]]:
@@ -53,19 +42,37 @@ def write(row: Row, target: Format) -> tuple[Any, list[Fault]]:
         if target is Format.CSV:
             return _write_csv_cells(row, {"text": row["text"]}, taken={"text"})
         return None, [_lost("$.text", row["text"], f"{target.value} holds questions and answers")]
-    match target:
-        case Format.OPENAI:
+    if kind is RowKind.PAIR:
+        return _write_pair(row, target)
+    if kind is RowKind.PROMPT:
+        if target is Format.PROMPTS:
             return row, []
-        case Format.TEXT:
-            return None, [_lost("$.messages", row["messages"], "text holds no conversations")]
-        case Format.SHAREGPT:
-            return _write_sharegpt(row)
-        case Format.QIANFAN:
-            return _write_qianfan(row)
-        case Format.ALPACA:
-            return _write_alpaca(row)
-        case Format.CSV:
-            return _write_csv(row)
+        why = f"{target.value} rows are answered; export it as prompts"
+        return None, [Fault(rule="cannot_carry", path="$.messages", value="a question", fix=why)]
+    if target is Format.OPENAI:
+        return row, []
+    if target in _WRITERS:
+        return _WRITERS[target](row)
+    why = "text holds no conversations"
+    if target is not Format.TEXT:
+        why = f"{target.value} is not for answered chats"
+    return None, [_lost("$.messages", row["messages"], why)]
+
+
+def _write_pair(row: Row, target: Format) -> tuple[Any, list[Fault]]:
+    match target:
+        case Format.PREFERENCE:
+            return row, []
+        case Format.CHOSEN_REJECTED:
+            return pairs.write_chosen(row), []
+        case Format.QIANFAN_DPO:
+            value, why = pairs.write_qianfan(row)
+        case _:
+            value, why = None, f"{target.value} has no place for two answers"
+    if value is not None:
+        return value, []
+    fix = f"{why}; export it as preference"
+    return None, [Fault(rule="cannot_carry", path="$.input", value=shown(row["input"]), fix=fix)]
 
 
 def _lost(path: str, value: Any, why: str) -> Fault:
@@ -354,3 +361,30 @@ def _write_csv_cells(
         else:
             faults.append(_lost(f"$.{name}", value, "a cell is text that is not empty"))
     return (None, faults) if faults else (cells, [])
+
+
+def _read_prompts(value: Any) -> Checked:
+    if not isinstance(value, dict):
+        return _wrong(value, 'write an object: {"messages": […], "reference_answer": …}')
+    return pairs.check_prompt(value)
+
+
+_READERS: dict[Format, Callable[[Any], Checked]] = {
+    Format.OPENAI: _read_openai,
+    Format.QIANFAN: _read_qianfan,
+    Format.ALPACA: _read_alpaca,
+    Format.SHAREGPT: _read_sharegpt,
+    Format.TEXT: _read_text,
+    Format.CSV: _read_csv,
+    Format.PREFERENCE: pairs.read_pair,
+    Format.CHOSEN_REJECTED: pairs.read_chosen,
+    Format.QIANFAN_DPO: pairs.read_qianfan,
+    Format.PROMPTS: _read_prompts,
+}
+#: For answered chats.
+_WRITERS: dict[Format, Callable[[Row], tuple[Any, list[Fault]]]] = {
+    Format.SHAREGPT: _write_sharegpt,
+    Format.QIANFAN: _write_qianfan,
+    Format.ALPACA: _write_alpaca,
+    Format.CSV: _write_csv,
+}

@@ -109,12 +109,17 @@ def _parse(text: str) -> Any:
 def _format_of(value: Any) -> Format | None:
     """The format of one decoded row, by the keys that only it has."""
     if isinstance(value, list):
-        turns = value and all(isinstance(t, dict) and "prompt" in t for t in value)
-        return Format.QIANFAN if turns else None
+        if not value or not all(isinstance(turn, dict) for turn in value):
+            return None
+        if all("prompt" in turn for turn in value):
+            return Format.QIANFAN
+        return Format.QIANFAN_DPO if all("user" in turn for turn in value) else None
     if not isinstance(value, dict):
         return None
     for key, found in (
-        ("messages", Format.OPENAI),
+        ("preferred_output", Format.PREFERENCE),
+        ("chosen", Format.QIANFAN_DPO if "user" in value else Format.CHOSEN_REJECTED),
+        ("messages", Format.PROMPTS if _asks(value) else Format.OPENAI),
         ("conversations", Format.SHAREGPT),
         ("instruction", Format.ALPACA),
     ):
@@ -125,9 +130,19 @@ def _format_of(value: Any) -> Format | None:
     return Format.TEXT if "text" in value else None
 
 
+def _asks(value: Any) -> bool:
+    """Whether a row of messages ends with a question: the answer is not given but to be found."""
+    messages = value["messages"] if isinstance(value.get("messages"), list) else []
+    last = messages[-1] if messages else None
+    return isinstance(last, dict) and last.get("role") == "user"
+
+
 def _objects(lines: list[str]) -> Detected:
     values = [value for line in lines if isinstance(value := _parse(line), dict)]
     votes = Counter(found for value in values if (found := _format_of(value)))
+    if votes[Format.OPENAI] and votes[Format.PROMPTS]:
+        # Most are answered: a question at the end is one whose answer is missing.
+        votes[Format.OPENAI] += votes.pop(Format.PROMPTS)
     if votes:
         return Detected(container=Container.JSONL, format=votes.most_common(1)[0][0])
     if values:

@@ -34,7 +34,12 @@ def in_messages(index: int, key: str) -> str:
 
 
 def kind_of(row: Row) -> RowKind:
-    return RowKind.CHAT if "messages" in row else RowKind.TEXT
+    """The kind of a canonical row."""
+    if "preferred_output" in row:
+        return RowKind.PAIR
+    if "messages" not in row:
+        return RowKind.TEXT
+    return RowKind.CHAT if row["messages"][-1]["role"] == "assistant" else RowKind.PROMPT
 
 
 def check(row: Row, where: Where = in_messages) -> Checked:

@@ -21,6 +21,10 @@ class Format(enum.StrEnum):
     SHAREGPT = "sharegpt"
     TEXT = "text"
     CSV = "csv"
+    PREFERENCE = "preference"
+    CHOSEN_REJECTED = "chosen_rejected"
+    QIANFAN_DPO = "qianfan_dpo"
+    PROMPTS = "prompts"
 
 
 class Container(enum.StrEnum):
@@ -33,10 +37,29 @@ class Container(enum.StrEnum):
 
 
 class RowKind(enum.StrEnum):
-    """What a canonical row is: `{"messages": […]}` to be learnt as answers, or `{"text": …}`."""
+    """What a canonical row is, and so which methods learn from it."""
 
-    CHAT = "chat"
-    TEXT = "text"
+    CHAT = "chat"  # {"messages": […]}, to be learnt as answers
+    TEXT = "text"  # {"text": …}
+    PAIR = "pair"  # {"input": {"messages": […]}, "preferred_output": […], "non_preferred_output"}
+    PROMPT = "prompt"  # {"messages": […]} that ends with the user: the answer is to be found
+
+
+#: The kind of a format's rows (chats where it is not named; of CSV the header decides), and the
+#: format that is a kind's canonical one.
+KIND_OF_FORMAT = {
+    Format.TEXT: RowKind.TEXT,
+    Format.PREFERENCE: RowKind.PAIR,
+    Format.CHOSEN_REJECTED: RowKind.PAIR,
+    Format.QIANFAN_DPO: RowKind.PAIR,
+    Format.PROMPTS: RowKind.PROMPT,
+}
+CANONICAL = {
+    RowKind.CHAT: Format.OPENAI,
+    RowKind.TEXT: Format.TEXT,
+    RowKind.PAIR: Format.PREFERENCE,
+    RowKind.PROMPT: Format.PROMPTS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +111,15 @@ RULES = {
     "answer": "The last message is the assistant's answer.",
     "tool": "A tool message answers an assistant message with tool_calls.",
     "turns": f"A row has at most {LIMITS.max_turns} messages.",
+    "ask": "The input ends with the user's turn.",
+    "pair": "An answer is one message of the assistant.",
+    "differ": "The preferred answer is another than the one it is preferred to.",
     "one_answer": "A question has one response; several belong to ranking data.",
     "text": "text is text that is not blank.",
     "group": "group is a short text that is not blank.",
     "weight": "weight is a number, 0 or more (at most 1 on a message).",
     "cannot_carry": "The format asked for has no place for part of this row.",
-    "mixed": "All rows of a version are of one kind, chat or text.",
+    "mixed": "All rows of a version are of one kind: chat, text, pair or prompt.",
 }
 
 

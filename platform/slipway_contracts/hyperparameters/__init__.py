@@ -11,6 +11,7 @@ from slipway_contracts.hyperparameters.schema import schema
 from slipway_contracts.hyperparameters.words import (
     AUTO,
     LEARNING_RATE_CEILING,
+    LEARNS_FROM,
     METHODS,
     SCALES,
     Facts,
@@ -24,6 +25,7 @@ from slipway_contracts.hyperparameters.words import (
 __all__ = [
     "AUTO",
     "LEARNING_RATE_CEILING",
+    "LEARNS_FROM",
     "METHODS",
     "SCALES",
     "Estimate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,9 @@ def check(
     faults = []
     for key, value in values.items():
         if key not in known:
-            fix = f"leave it out; known for {method} {scale}: {', '.join(sorted(known))}"
+            near = difflib.get_close_matches(key, known, n=1)
+            fix = f"did you mean {near[0]}?" if near else "leave it out"
+            fix += f" (known for {method} {scale}: {', '.join(sorted(known))})"
             faults.append(Fault(key=key, rule="unknown key", value=value, fix=fix))
         elif fault := _fault(known[key], value):
             faults.append(fault)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from slipway_contracts.hyperparameters.estimating import steps_per_epoch
@@ -34,13 +35,24 @@ def resolve(
     # In this order, since later rules look at earlier values.
     for key, rule in _AUTO.items():
         if chosen.get(key) == AUTO:
-            chosen[key], why[key] = rule(scale, chosen, facts, limits)
+            chosen[key], why[key] = rule(_Case(method, scale, facts, limits), chosen)
     return Resolved(values=chosen, why=why)
 
 
-def _epochs(_scale: str, values: dict[str, Any], facts: Facts, limits: Limits) -> tuple[int, Text]:
+@dataclass(frozen=True)
+class _Case:
+    """What a rule decides by, beside the values chosen so far."""
+
+    method: str
+    scale: str
+    facts: Facts
+    limits: Limits
+
+
+def _epochs(case: _Case, values: dict[str, Any]) -> tuple[int, Text]:
+    facts, limits = case.facts, case.limits
     small = limits.parameters < SMALL_PARAMETERS
-    steps, most = (150, 15) if small else (100, 5)
+    steps, most = _EPOCHS[case.method][not small]
     per_epoch = math.ceil(facts.rows / (values["batch_size"] * facts.workers))
     epochs = max(1, min(most, math.ceil(steps / max(1, per_epoch))))
     size = _size(limits)
@@ -52,9 +64,8 @@ def _epochs(_scale: str, values: dict[str, Any], facts: Facts, limits: Limits) -
     }
 
 
-def _batch_size(
-    _scale: str, _values: dict[str, Any], facts: Facts, limits: Limits
-) -> tuple[int, Text]:
+def _batch_size(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
+    facts, limits = case.facts, case.limits
     most = 16 if limits.parameters < LARGE_PARAMETERS else 8
     size = max(1, min(most, facts.rows // (10 * facts.workers)))
     return size, {
@@ -64,10 +75,9 @@ def _batch_size(
     }
 
 
-def _learning_rate(
-    scale: str, _values: dict[str, Any], _facts: Facts, limits: Limits
-) -> tuple[float, Text]:
-    by_size = {"lora": (2e-3, 5e-4, 2e-4), "full": (3e-4, 5e-5, 1e-5)}[scale]
+def _learning_rate(case: _Case, _values: dict[str, Any]) -> tuple[float, Text]:
+    limits, scale = case.limits, case.scale
+    by_size = _RATES[case.method, scale]
     bound = (SMALL_PARAMETERS, LARGE_PARAMETERS)
     rate = by_size[sum(limits.parameters >= b for b in bound)]
     size = _size(limits)
@@ -77,9 +87,8 @@ def _learning_rate(
     }
 
 
-def _max_seq_len(
-    _scale: str, _values: dict[str, Any], facts: Facts, limits: Limits
-) -> tuple[int, Text]:
+def _max_seq_len(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
+    facts, limits = case.facts, case.limits
     longest = math.ceil((facts.longest_tokens or 2048) / 64) * 64
     length = max(32, min(longest, limits.positions or 4096, 4096))
     return length, {
@@ -90,9 +99,8 @@ def _max_seq_len(
     }
 
 
-def _logging_steps(
-    _scale: str, values: dict[str, Any], facts: Facts, _limits: Limits
-) -> tuple[int, Text]:
+def _logging_steps(case: _Case, values: dict[str, Any]) -> tuple[int, Text]:
+    facts = case.facts
     steps = values["epochs"] * steps_per_epoch(values, rows=facts.rows, workers=facts.workers)
     every = max(1, steps // 500)
     return every, {
@@ -101,9 +109,8 @@ def _logging_steps(
     }
 
 
-def _held_out_rows(
-    _scale: str, _values: dict[str, Any], facts: Facts, _limits: Limits
-) -> tuple[int, Text]:
+def _held_out_rows(case: _Case, _values: dict[str, Any]) -> tuple[int, Text]:
+    facts = case.facts
     rows = max(32, min(1000, facts.rows // 2))
     return rows, {
         "zh": f"训练集 {facts.rows} 行的一半（32–1000）：评估约占训练时间的六分之一",
@@ -112,17 +119,15 @@ def _held_out_rows(
     }
 
 
-def _precision(
-    _scale: str, _values: dict[str, Any], facts: Facts, _limits: Limits
-) -> tuple[str, Text]:
+def _precision(case: _Case, _values: dict[str, Any]) -> tuple[str, Text]:
+    facts = case.facts
     if facts.gpus:
         return "bfloat16", {"zh": "在 GPU 上训练", "en": "trains on GPUs"}
     return "float32", {"zh": "在 CPU 上训练", "en": "trains on the CPU"}
 
 
-def _gradient_checkpointing(
-    _scale: str, _values: dict[str, Any], _facts: Facts, limits: Limits
-) -> tuple[bool, Text]:
+def _gradient_checkpointing(case: _Case, _values: dict[str, Any]) -> tuple[bool, Text]:
+    limits = case.limits
     size = _size(limits)
     large = limits.parameters >= LARGE_PARAMETERS
     return large, {
@@ -131,7 +136,21 @@ def _gradient_checkpointing(
     }
 
 
+def _beta(_case: _Case, _values: dict[str, Any]) -> tuple[float, Text]:
+    return 0.1, {"zh": "常用 0.1", "en": "0.1 is usual"}
+
+
+#: Method to the steps aimed at and the most epochs, for small models and others.
+_EPOCHS = {"sft": ((150, 15), (100, 5)), "dpo": ((100, 10), (100, 3))}
+#: Method and scale to the rate of small, medium and large models.
+_RATES = {
+    ("sft", "lora"): (2e-3, 5e-4, 2e-4),
+    ("sft", "full"): (3e-4, 5e-5, 1e-5),
+    ("dpo", "lora"): (5e-4, 5e-5, 1e-5),
+    ("dpo", "full"): (5e-5, 5e-6, 1e-6),
+}
 _AUTO = {
+    "beta": _beta,
     "gradient_checkpointing": _gradient_checkpointing,
     "max_seq_len": _max_seq_len,
     "batch_size": _batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slipway_contracts.hyperparameters import preference
 from slipway_contracts.hyperparameters.words import (
     AUTO,
     LEARNING_RATE_CEILING,
@@ -19,7 +20,11 @@ def schema(method: str, scale: str, limits: Limits | None = None) -> tuple[Hyper
     if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; there are {', '.join(SCALES)}")
     limits = limits or Limits()
-    return _common(limits) + (_lora(limits) if scale == "lora" else ())
+    lora = _lora(limits) + (() if limits.adapter_rank else _targets(limits))
+    own = {"sft": _sft, "dpo": preference.parameters}[method]
+    found = _common(limits) + own() + (lora if scale == "lora" else ())
+    # The reference must answer as it is, so nothing is dropped at random where there is one.
+    return found if method == "sft" else tuple(p for p in found if p.key != "lora_dropout")
 
 
 def _common(limits: Limits) -> tuple[HyperParameter, ...]:
@@ -83,16 +88,6 @@ def _common(limits: Limits) -> tuple[HyperParameter, ...]:
             text={
                 "zh": "一行最多多少词元；超出部分从末尾截断并在报告中列出。",
                 "en": "Tokens of a row at most; the rest is cut off at the end and reported.",
-            },
-        ),
-        HyperParameter(
-            key="packing",
-            type="bool",
-            default=False,
-            name={"zh": "打包", "en": "Packing"},
-            text={
-                "zh": "把短行拼到最大长度，互不可见，省去填充。",
-                "en": "Fill sequences with short rows, unseen by each other: no padding.",
             },
         ),
         HyperParameter(
@@ -224,14 +219,30 @@ def _common(limits: Limits) -> tuple[HyperParameter, ...]:
     )
 
 
+def _sft() -> tuple[HyperParameter, ...]:
+    return (
+        HyperParameter(
+            key="packing",
+            type="bool",
+            default=False,
+            name={"zh": "打包", "en": "Packing"},
+            text={
+                "zh": "把短行拼到最大长度，互不可见，省去填充。",
+                "en": "Fill sequences with short rows, unseen by each other: no padding.",
+            },
+        ),
+    )
+
+
 def _lora(limits: Limits) -> tuple[HyperParameter, ...]:
     return (
         HyperParameter(
             key="lora_rank",
             type="int",
-            default=16,
-            minimum=1,
-            maximum=512,
+            # An adapter that is trained further keeps its shape.
+            default=limits.adapter_rank or 16,
+            minimum=limits.adapter_rank or 1,
+            maximum=limits.adapter_rank or 512,
             name={"zh": "LoRA 秩", "en": "LoRA rank"},
             text={
                 "zh": "低秩矩阵的秩，越大可学的越多。",
@@ -241,9 +252,9 @@ def _lora(limits: Limits) -> tuple[HyperParameter, ...]:
         HyperParameter(
             key="lora_alpha",
             type="int",
-            default=32,
-            minimum=1,
-            maximum=2048,
+            default=limits.adapter_alpha or 32,
+            minimum=limits.adapter_alpha or 1,
+            maximum=limits.adapter_alpha or 2048,
             name={"zh": "LoRA α", "en": "LoRA alpha"},
             text={"zh": "缩放为 α / 秩。", "en": "The update is scaled by alpha / rank."},
         ),
@@ -256,6 +267,11 @@ def _lora(limits: Limits) -> tuple[HyperParameter, ...]:
             name={"zh": "LoRA 丢弃率", "en": "LoRA dropout"},
             text={"zh": "训练时随机丢弃的比例。", "en": "Share dropped at random while training."},
         ),
+    )
+
+
+def _targets(limits: Limits) -> tuple[HyperParameter, ...]:
+    return (
         HyperParameter(
             key="lora_targets",
             type="string",

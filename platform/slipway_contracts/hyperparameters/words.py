@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-METHODS = ("sft",)
+from slipway_contracts.formats import RowKind
+
+#: Method to the kinds of rows (`formats.RowKind`) that it learns from.
+LEARNS_FROM = {
+    "sft": (RowKind.CHAT,),
+    "dpo": (RowKind.PAIR,),
+}
+METHODS = tuple(LEARNS_FROM)
 SCALES = ("lora", "full")
 AUTO = "auto"
 
@@ -31,6 +38,9 @@ class Limits:
     vocabulary_size: int = 0
     #: Names of the linear layers that LoRA may change, e.g. `q_proj`.
     target_modules: tuple[str, ...] = ()
+    #: Rank and alpha of the adapter that is trained further; 0 where a new one is made.
+    adapter_rank: int = 0
+    adapter_alpha: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

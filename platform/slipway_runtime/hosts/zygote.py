@@ -131,9 +131,9 @@ class Zygote:
 
 def preload(tell: Any) -> None:
     """Import what the recipes import; what a recipe imports at its top is warm."""
-    for kind in run.RECIPES:
-        tell(event="stage", text=f"importing what a run of kind {kind} needs")
-        run.recipe(kind)
+    for name in run.RECIPES:
+        tell(event="stage", text=f"importing what a run of kind {name} needs")
+        run.recipe(name)
     if "SLIPWAY_RECIPES" not in os.environ:  # recipes of one's own say alone what is warm
         tell(event="stage", text="importing what serving needs")
         warm.preload()

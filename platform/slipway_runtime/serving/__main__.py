@@ -78,13 +78,23 @@ async def run(work: contract.Workload, path: pathlib.Path) -> None:
         await vllm.run(line, path, model=name, ready=ready, stop=stop, grace_seconds=grace_seconds)
         return
     _tell(stage="starting the engine's libraries")
-    from slipway_runtime.serving import loading, server
+    from slipway_runtime.serving import embeddings, encoder, loading, server
 
     _tell(stage="loading the model")
+    timeout = float(work.settings.get("request_timeout_seconds", 600))
+    rules = encoder.rules_of(base)
+    if rules is not None:
+        if adapter is not None or beside:
+            raise ValueError("an embedding model is served whole; adapters on it are not served")
+        model = encoder.load(base, rules, work.settings)
+        queue = int(work.settings.get("max_queue", 256))
+        door = embeddings.App(model, name=name, request_timeout_seconds=timeout, max_queue=queue)
+        await door.warm_up()
+        await server.serve(door, path, stop, ready=ready, grace_seconds=grace_seconds)
+        return
     served = loading.load(base, adapter, work.settings)
     for role, directory in beside.items():
         served.attach(role, directory)
-    timeout = float(work.settings.get("request_timeout_seconds", 600))
     app = server.App(served, name=name, request_timeout_seconds=timeout)
     _tell(stage="generating the first token")
     served.engine.start()

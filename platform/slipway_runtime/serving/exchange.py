@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 
-from slipway_runtime.serving import engine, refusal
+from slipway_runtime.serving import refusal
+
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 << 20
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -20,6 +23,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 class Disconnected(Exception):
     """The client closed the connection; nobody is there to answer."""
+
+
+class Cancellable(Protocol):
+    """Work that ends early once nobody waits for it."""
+
+    def cancel(self) -> None: ...
 
 
 class Exchange:
@@ -54,7 +63,7 @@ class Exchange:
             if not message.get("more_body"):
                 return b"".join(pieces)
 
-    async def on_disconnect(self, streams: Sequence[engine.Stream]) -> None:
+    async def on_disconnect(self, streams: Iterable[Cancellable]) -> None:
         """Wait for the client to hang up, then free its rows."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -87,3 +96,37 @@ class Exchange:
             *headers,
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+class Application:
+    """ASGI: each route's handler gets an Exchange; what it raises becomes an error object."""
+
+    def __init__(self) -> None:
+        #: `starting`, `ready` once real work was done, `stopping`.
+        self.state = "starting"
+        self.routes: dict[tuple[str, str], Callable[[Exchange], Awaitable[None]]] = {}
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take nothing new and let running answers end for so long."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        try:
+            handler = self.routes.get((scope["method"], exchange.path))
+            await (handler or self._unknown)(exchange)
+        except Disconnected:
+            return
+        except refusal.ApiError as error:
+            await exchange.json(error.status, error.body, error.retry_after_seconds)
+        except Exception as error:
+            log.exception("a request failed")
+            await exchange.json(500, refusal.ApiError(500, f"{type(error).__name__}: {error}").body)
+
+    async def _unknown(self, exchange: Exchange) -> None:
+        known = any(exchange.path == route for _, route in self.routes)
+        raise refusal.ApiError(
+            405 if known else 404, f"No such endpoint: {exchange.path}.", code="unknown_url"
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import pathlib
 import socket
@@ -16,28 +15,25 @@ from typing import Any
 from slipway_runtime.serving import answers, engine, loading, lora, refusal, scheduler, shelf, wire
 from slipway_runtime.serving import exchange as exchanges
 
-log = logging.getLogger(__name__)
-
 #: Bodies larger than this are tokenised in a thread, so that other answers flow on.
 _LARGE_BODY_BYTES = 32 << 10
 #: Likewise those with a schema: compiling a large one takes long.
 _COMPILED = (b'"json_schema"', b'"tools"')
 
 
-class App:
+class App(exchanges.Application):
     """ASGI application around one `Served` model."""
 
     def __init__(
         self, served: loading.Served, *, name: str, request_timeout_seconds: float = 600.0
     ) -> None:
+        super().__init__()
         self.served = served
         self.name = name
         self.created = int(time.time())
         self.request_timeout_seconds = request_timeout_seconds
-        #: `starting`, `ready` once a real token was generated, `stopping`.
-        self.state = "starting"
         self._shelf = shelf.Shelf(served)
-        self._routes = {
+        self.routes = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/completions"): self._completion,
             ("GET", "/v1/models"): self._models,
@@ -59,28 +55,8 @@ class App:
                 raise delta.error
         self.state = "ready"
 
-    async def __call__(
-        self, scope: exchanges.Scope, receive: exchanges.Receive, send: exchanges.Send
-    ) -> None:
-        if scope["type"] != "http":
-            return
-        exchange = exchanges.Exchange(scope, receive, send)
-        try:
-            handler = self._routes.get((scope["method"], exchange.path))
-            await (handler or self._unknown)(exchange)
-        except exchanges.Disconnected:
-            return
-        except refusal.ApiError as error:
-            await exchange.json(error.status, error.body, error.retry_after_seconds)
-        except Exception as error:
-            log.exception("a request failed")
-            await exchange.json(500, refusal.ApiError(500, f"{type(error).__name__}: {error}").body)
-
-    async def _unknown(self, exchange: exchanges.Exchange) -> None:
-        known = any(exchange.path == route for _, route in self._routes)
-        raise refusal.ApiError(
-            405 if known else 404, f"No such endpoint: {exchange.path}.", code="unknown_url"
-        )
+    async def stop(self, grace_seconds: float) -> None:
+        await self.served.engine.stop(grace_seconds)
 
     async def _chat(self, exchange: exchanges.Exchange) -> None:
         await self._generate(exchange, chat=True)
@@ -291,7 +267,7 @@ def bind(path: pathlib.Path) -> socket.socket:
 
 
 async def serve(
-    app: App,
+    app: exchanges.Application,
     path: pathlib.Path,
     stop: asyncio.Event,
     *,
@@ -331,6 +307,6 @@ async def serve(
         app.state = "stopping"
         # First nobody new finds us, then those inside finish, then the lights go out.
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
-        await app.served.engine.stop(grace_seconds)
+        await app.stop(grace_seconds)
         server.should_exit = True
         await running

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import transformers
 
@@ -16,8 +17,6 @@ from slipway_runtime import chats
 from slipway_runtime.run import BadInput
 
 IGNORED = -100
-#: Lines named in a report; the counts are whole.
-LINES_NAMED = 20
 #: Rows tokenized together.
 BATCH_ROWS = 1000
 
@@ -34,9 +33,24 @@ class Example:
     labels: list[int]
 
     @property
+    def length(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def trained_tokens(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+    @property
     def teaches(self) -> bool:
         # The first label is never predicted from anything.
         return any(label != IGNORED for label in self.labels[1:])
+
+    def cut(self, length: int) -> Self:
+        return type(self)(self.line, self.input_ids[:length], self.labels[:length])
 
 
 @dataclass(frozen=True)
@@ -46,41 +60,6 @@ class Rendered:
     line: int
     text: str
     spans: list[Span]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """The examples of some rows, and what was lost on the way."""
-
-    examples: list[Example]
-    rows: int
-    #: Rows cut to the maximum length, and the tokens lost by that.
-    truncated_rows: int
-    truncated_tokens: int
-    #: Rows without a token to learn: all turns of weight 0, or cut off before the answer.
-    dropped_rows: int
-    #: The first lines that were truncated or dropped.
-    lines: list[int]
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(example.input_ids) for example in self.examples)
-
-    @property
-    def trained_tokens(self) -> int:
-        return sum(x != IGNORED for example in self.examples for x in example.labels)
-
-    def report(self) -> dict[str, int | list[int]]:
-        return {
-            "rows": self.rows,
-            "examples": len(self.examples),
-            "tokens": self.tokens,
-            "trained_tokens": self.trained_tokens,
-            "truncated_rows": self.truncated_rows,
-            "truncated_tokens": self.truncated_tokens,
-            "dropped_rows": self.dropped_rows,
-            "lines": self.lines,
-        }
 
 
 class Encoder:
@@ -189,19 +168,3 @@ def encode(rows: Sequence[chats.Row], encoder: Encoder) -> list[Example]:
         texts = [text for row in rows[start : start + BATCH_ROWS] for text in encoder.rendered(row)]
         found += encoder.examples(texts)
     return found
-
-
-def cut(examples: Sequence[Example], length: int) -> Encoded:
-    """Keep the first `length` tokens of each example, and only examples that teach something."""
-    kept = [Example(e.line, e.input_ids[:length], e.labels[:length]) for e in examples]
-    long = [e for e in examples if len(e.input_ids) > length]
-    truncated = {e.line for e in long}
-    dropped = {e.line for e in kept} - {e.line for e in kept if e.teaches}
-    return Encoded(
-        examples=[e for e in kept if e.teaches],
-        rows=len({e.line for e in examples}),
-        truncated_rows=len(truncated),
-        truncated_tokens=sum(len(e.input_ids) - length for e in long),
-        dropped_rows=len(dropped),
-        lines=sorted(truncated | dropped)[:LINES_NAMED],
-    )

@@ -1,4 +1,4 @@
-"""TRL's SFT trainer without what a platform does not need, telling its progress to the context."""
+"""TRL's trainers without what a platform does not need, telling their progress to the context."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import datasets
 import torch
 import transformers
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from slipway_runtime.hosts.context import Context
@@ -30,7 +31,21 @@ NAMES = {
     "num_tokens": "tokens",
     "eval_loss": "held_out_loss",
     "eval_mean_token_accuracy": "held_out_token_accuracy",
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
+    "rewards/margins": "reward_margin",
+    "rewards/accuracies": "reward_accuracy",
+    "eval_rewards/margins": "held_out_reward_margin",
+    "eval_rewards/accuracies": "held_out_reward_accuracy",
 }
+
+#: Of these the last value is part of the run's summary.
+SUMMARISED = (
+    "rewards/margins",
+    "rewards/accuracies",
+    "eval_rewards/margins",
+    "eval_rewards/accuracies",
+)
 
 
 def in_memory(examples: Sequence[Example]) -> datasets.Dataset:
@@ -43,8 +58,8 @@ def in_memory(examples: Sequence[Example]) -> datasets.Dataset:
     )
 
 
-class Trainer(SFTTrainer):
-    """Takes encoded rows; checkpoints and metrics go to the context.
+class Telling(transformers.Trainer):
+    """Laid before a trainer of TRL's: checkpoints and metrics go to the context.
 
     `epoch_tokens` is the number of tokens of one pass; `patience` how many looks at the held-out
     loss without a gain end the training (0: never). Raises Diverged at the first loss that is no
@@ -150,6 +165,28 @@ class Trainer(SFTTrainer):
             for name, state in states:
                 Path(output_dir, name).write_bytes(state)
 
+    def summary(self) -> dict[str, float]:
+        """The run in a few numbers; `train_loss` is the mean of the last epoch."""
+        state = self.state
+        losses = [(e["epoch"], e["loss"]) for e in state.log_history if "loss" in e]
+        last = [loss for epoch, loss in losses if epoch > losses[-1][0] - 1]
+        found = {
+            "train_loss": sum(last) / len(last),
+            "steps": float(state.global_step),
+            "tokens": float(self.tokens),
+            "tokens_per_second": self.tokens_per_second,
+        }
+        for entry in state.log_history:
+            found |= {NAMES[key]: float(entry[key]) for key in SUMMARISED if key in entry}
+        if held_out := held_out_losses(state):
+            best_step, best = min(held_out, key=lambda pair: pair[1])
+            found |= {
+                "held_out_loss": held_out[-1][1],
+                "best_held_out_loss": best,
+                "best_step": float(best_step),
+            }
+        return found
+
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Nobody reads the count, and it walks over all parameters at each step."""
         return 0
@@ -159,6 +196,17 @@ class Trainer(SFTTrainer):
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
+
+
+class ChatTrainer(Telling, SFTTrainer):
+    """Takes encoded chats."""
+
+
+class PairTrainer(Telling, DPOTrainer):
+    """Takes encoded pairs."""
+
+    def _prepare_dataset(self, dataset: Any, *_arguments: Any) -> Any:
+        return dataset
 
 
 def held_out_losses(state: transformers.TrainerState) -> list[tuple[int, float]]:

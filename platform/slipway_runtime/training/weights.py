@@ -64,7 +64,7 @@ def add_lora(
         task_type="CAUSAL_LM",
         r=values["lora_rank"],
         lora_alpha=values["lora_alpha"],
-        lora_dropout=values["lora_dropout"],
+        lora_dropout=values.get("lora_dropout", 0.0),
         target_modules=targets if isinstance(targets, str) else list(targets),
     )
     try:
@@ -84,6 +84,19 @@ def add_lora(
         ) from error
     wrapped.peft_config[ADAPTER].base_model_name_or_path = base_name
     return wrapped
+
+
+def open_lora(model: transformers.PreTrainedModel, directory: Path) -> peft.PeftModel:
+    """Lay an adapter upon the model, to be trained further; BadInput if it does not fit."""
+    try:
+        with warnings.catch_warnings():
+            # PEFT asks under a name that transformers is about to retire.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+            return peft.PeftModel.from_pretrained(
+                model, directory, adapter_name=ADAPTER, is_trainable=True
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"the adapter cannot be laid upon the base model: {error}") from error
 
 
 def save(

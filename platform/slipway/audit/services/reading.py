@@ -14,7 +14,8 @@ from slipway.audit.rules import chain
 from slipway.audit.services import signing
 
 #: Names of filters to the columns they compare.
-FILTERS = {"actor": "actor", "action": "action__contains", "object": "subject__contains",
+FILTERS = {"actor": "actor", "action": "action__contains", "actions": "action__in",
+           "object": "subject__contains",
            "request_id": "request_id", "since": "at__gte", "until": "at__lt"}  # fmt: skip
 
 
@@ -25,6 +26,11 @@ def newest(*, rows: Any, before: int | None, limit: int) -> tuple[list[dict[str,
     found = list(rows.order_by("-number")[: limit + 1])
     bodies = [json.loads(row.body) | {"hash": row.hash} for row in found[:limit]]
     return bodies, found[limit - 1].number if len(found) > limit else None
+
+
+def moment(body: dict[str, Any]) -> datetime:
+    """When an entry was made."""
+    return datetime.fromisoformat(body["at"])
 
 
 def entries_of(

@@ -24,6 +24,7 @@ from slipway.datasets.services.unpack import Unreadable
 from slipway_contracts import formats
 from slipway_contracts.formats import (
     CSV_HEADERS,
+    KIND_OF_FORMAT,
     LIMITS,
     Container,
     Fault,
@@ -238,8 +239,7 @@ class _Check:
         columns = text.detected.container is Container.CSV
         first = None
         if found.format is not Format.CSV:
-            kind = RowKind.TEXT if found.format is Format.TEXT else RowKind.CHAT
-            self._settle(found.format, kind)
+            self._settle(found.format, KIND_OF_FORMAT.get(found.format, RowKind.CHAT))
         if found.container is Container.JSONL:
             self._read_lines(text, found.format)
             return
@@ -253,7 +253,7 @@ class _Check:
 
     def _settle(self, name: Format, kind: RowKind) -> None:
         if self._out.kind and self._out.kind != kind:
-            fix = "keep conversations and plain text in versions of their own"
+            fix = "keep each kind of rows in versions of their own"
             value = f"{kind.value} rows after {self._out.kind} rows"
             raise Unreadable(Fault(rule="mixed", value=value, fix=fix))
         self._out.kind = kind.value
@@ -383,10 +383,7 @@ class _Check:
             self._keep(row, encoded)
 
     def _keep(self, row: Row, encoded: bytes) -> None:
-        if "messages" in row:
-            texts = [message.get("content") or "" for message in row["messages"]]
-        else:
-            texts = [row["text"]]
+        texts = formats.texts(row)
         self._characters[sum(map(len, texts))] += 1
         self._messages[len(texts)] += 1
         self._new_digests.append(xxhash.xxh3_64_intdigest(encoded))

@@ -23,7 +23,7 @@ from slipway.datasets.services import rows
 from slipway.datasets.services.catalogue import folder_of
 from slipway.datasets.services.checking import Progress
 from slipway.datasets.services.facts import checked_version_of, version_of
-from slipway_contracts.formats import CATALOGUE, Fault, Format, RowKind, write
+from slipway_contracts.formats import CANONICAL, CATALOGUE, Fault, Format, RowKind, write
 
 #: Faults kept of an export that cannot be.
 _SHOWN_FAULTS = 100
@@ -64,8 +64,7 @@ def start(*, project_id: UUID, version_id: UUID, target: str, now: datetime) -> 
     )
     if found is not None:
         return found
-    canonical = Format.OPENAI if version.kind == RowKind.CHAT else Format.TEXT
-    ready = target == canonical
+    ready = target == CANONICAL[RowKind(version.kind)]
     export = Export.objects.create(
         project_id=project_id,
         version=version,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import socket
 import stat
@@ -17,13 +16,12 @@ import certifi
 import urllib3
 from django.conf import settings
 
-from slipway.core import paths
+from slipway.core import addresses, paths
 from slipway.core.errors import Detail, Invalid
 from slipway_contracts.formats import LIMITS
 
 _MAX_REDIRECTS = 5
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class FetchFailed(Exception):
@@ -208,22 +206,9 @@ def resolve(host: str, port: int) -> str:
         raise FetchFailed(f"{host} cannot be the name of a host") from error
     for *_, sockaddr in found:
         address = str(sockaddr[0])
-        if not (_is_public(address) or _listed(address, port)):
+        if not (addresses.is_public(address) or _listed(address, port)):
             raise FetchFailed(
                 f"{host} is at {address}, which is not public; list that address itself in "
                 "SLIPWAY_IMPORT_HOSTS if it is meant"
             )
     return str(found[0][4][0])
-
-
-def _is_public(text: str) -> bool:
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(
-        text.partition("%")[0]
-    )
-    if isinstance(address, ipaddress.IPv6Address):
-        # Addresses of IPv4 in the clothes of IPv6 are judged as what they are.
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        address = inner or address
-    return address.is_global and not address.is_multicast

@@ -29,6 +29,7 @@ from slipway.datasets.models import ErrandPhase, LeakCheck, Version
 from slipway.datasets.services import rows
 from slipway.datasets.services.checking import Progress
 from slipway.datasets.services.facts import version_of
+from slipway_contracts import formats
 
 GRAM = 5
 MAX_PAIRS = 1000
@@ -136,9 +137,10 @@ def texts(version: Version, scope: str) -> Iterator[tuple[int, str]]:
 
 
 def text_of(row: dict[str, Any], scope: str) -> str:
-    if "messages" not in row:
-        return str(row["text"])
-    said = [m for m in row["messages"] if scope == "row" or m["role"] == "user"]
+    messages = formats.conversation(row)
+    if scope == "row" or not messages:
+        return "\n".join(formats.texts(row))
+    said = [m for m in messages if m["role"] == "user"]
     return "\n".join(m.get("content") or "" for m in said)
 
 

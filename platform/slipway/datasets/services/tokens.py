@@ -19,6 +19,7 @@ from slipway.datasets.models import Version
 from slipway.datasets.services import rows
 from slipway.datasets.services.checking import summary
 from slipway.datasets.services.facts import checked_version_of
+from slipway_contracts import formats
 
 #: Rows counted at most; of a larger version every n-th is taken.
 MAX_ROWS = 20_000
@@ -81,12 +82,8 @@ def _texts(version: Version, stride: int, render: Render | None) -> Iterator[str
     with rows.lines_from(version) as lines:
         for line in islice(lines, 0, None, stride):
             row = msgspec.json.decode(line)
-            if "messages" not in row:
-                yield row["text"]
-            elif render is not None:
-                yield render(row["messages"])
-            else:
-                yield "\n".join(message.get("content") or "" for message in row["messages"])
+            messages = formats.conversation(row)
+            yield render(messages) if render and messages else "\n".join(formats.texts(row))
 
 
 @lru_cache(maxsize=8)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from slipway.deployments.services.facts import Route, deployment_row, routes
+from slipway.deployments.services.facts import (
+    Route,
+    deployment_row,
+    is_deployed,
+    routes,
+)
+from slipway.deployments.services.sleeping import (
+    LEAST_SLEEP_SECONDS,
+    MOST_SLEEP_SECONDS,
+    change,
+    wake,
+)
 from slipway.deployments.services.verbs import (
+    NAME,
     create,
     delete,
     roll_back,
@@ -14,14 +26,20 @@ from slipway.deployments.services.verbs import (
 )
 
 __all__ = [
+    "LEAST_SLEEP_SECONDS",
+    "MOST_SLEEP_SECONDS",
+    "NAME",
     "Route",
+    "change",
     "create",
     "delete",
     "deployment_row",
+    "is_deployed",
     "roll_back",
     "routes",
     "scale",
     "start",
     "stop",
     "swap",
+    "wake",
 ]

@@ -30,17 +30,20 @@ class Route:
     created_at: datetime
     #: Positions that the model attends to, prompt and answer together; 0 if unknown.
     context_length: int
-    #: `completions`, `chat`, `system`, `tools`.
+    #: `completions`, `chat`, `system`, `tools`; or `embedding`.
     capabilities: tuple[str, ...]
     #: `name@number` of the model version, and the model it was tuned from (or empty).
     root: str
     parent: str
     #: Adapters of its version can be answered beside it: it is served whole, by our own engine.
     takes_adapters: bool
+    #: Requests that one gateway sends it at a time, and how many more may wait for their turn.
+    at_once: int
+    queue: int
 
 
 def routes() -> list[Route]:
-    """Every deployment that is not deleted or being deleted, in all projects; two queries."""
+    """Every deployment that is not deleted or being deleted, in all projects; three queries."""
     shown: dict[UUID, Revision] = {}
     for revision in Revision.objects.filter(
         phase__in=[RevisionPhase.SERVING, RevisionPhase.COMING]
@@ -49,13 +52,16 @@ def routes() -> list[Route]:
         kept = shown.get(revision.deployment_id)
         if kept is None or kept.phase != RevisionPhase.SERVING:
             shown[revision.deployment_id] = revision
+    # What sleeps is known by the revision that answered last.
+    for revision in Revision.objects.filter(deployment__phase=Phase.SLEEPING).order_by("number"):
+        shown[revision.deployment_id] = revision
     rows = Deployment.objects.exclude(phase__in=[Phase.DELETING, Phase.DELETED])
     return [_route(row, shown.get(row.pk)) for row in rows.order_by("created_at", "pk")]
 
 
 def _route(deployment: Deployment, revision: Revision | None) -> Route:
     # No new requests for what is being stopped, though its replicas still answer for a moment.
-    up = revision is not None and deployment.phase != Phase.STOPPING
+    up = revision is not None and deployment.phase not in {Phase.STOPPING, Phase.SLEEPING}
     return Route(
         project_id=deployment.project_id,
         name=deployment.name,
@@ -71,7 +77,15 @@ def _route(deployment: Deployment, revision: Revision | None) -> Route:
         root=revision.reference if revision else "",
         parent=revision.parent if revision else "",
         takes_adapters=bool(revision and not revision.adapter_uri and not revision.workload().gpus),
+        at_once=deployment.at_once,
+        queue=deployment.queue,
     )
+
+
+def is_deployed(*, project_id: UUID, name: str) -> bool:
+    """Whether a deployment of this name is there, answering or not."""
+    found = Deployment.objects.filter(project_id=project_id, name=name)
+    return found.exclude(phase=Phase.DELETED).exists()
 
 
 def deployment_row(*, project_id: UUID, deployment_id: UUID) -> Deployment:

@@ -90,12 +90,13 @@ def start(deployment: Deployment, *, now: datetime, by: str) -> None:
     """Bring it up again as a new revision. Starting what is up changes nothing."""
 
     def once() -> None:
-        if deployment.phase in {*UP, Phase.STARTING}:
+        if deployment.phase in {*UP, Phase.STARTING, Phase.WAKING}:
             return
-        _refuse_unless(deployment, AT_REST, "start")
+        _refuse_unless(deployment, (*AT_REST, Phase.SLEEPING), "start")
         fact = _version(deployment, deployment.version_id)
+        next_ = Phase.WAKING if deployment.phase == Phase.SLEEPING else Phase.STARTING
         with transaction.atomic():
-            _move(deployment, Phase.STARTING, now=now, reason=f"started by {by}")
+            _move(deployment, next_, now=now, reason=f"started by {by}")
             _add_revision(deployment, fact, deployment.replicas, now)
 
     _tried(deployment, once)
@@ -169,7 +170,7 @@ def _replace(
 ) -> None:
     """Put a new revision on its way; one already on its way is given up for it."""
     fact = _version(deployment, version_id)
-    if deployment.phase in AT_REST:
+    if deployment.phase in {*AT_REST, Phase.SLEEPING}:
         # Nothing runs: the wish is kept for the next start.
         with transaction.atomic():
             _want(deployment, version_id)

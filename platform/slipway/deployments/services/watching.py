@@ -16,7 +16,7 @@ from slipway import backends
 from slipway.backends.compute import ComputeUnavailable
 from slipway.core import lifecycle
 from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
-from slipway.deployments.services import verbs
+from slipway.deployments.services import sleeping, verbs
 from slipway_contracts.workload import Observation, State
 
 #: Until the next look while something is coming, and while all is well.
@@ -35,8 +35,15 @@ def step(deployment: Deployment, now: datetime) -> timedelta | None:
         match deployment.phase:
             case Phase.STARTING:
                 return _bring_up(deployment, now)
+            case Phase.WAKING:
+                _clear_away(deployment, now)
+                return _bring_up(deployment, now)
+            case Phase.SLEEPING:
+                _clear_away(deployment, now)
+                return sleeping.PAUSE
             case Phase.LIVE | Phase.UNHEALTHY:
                 _watch(deployment, now)
+                sleeping.lie_down(deployment, now=now)
             case Phase.UPDATING:
                 _watch(deployment, now)
                 _bring_up(deployment, now)

@@ -2,7 +2,19 @@
 
 from django.urls import path, re_path
 
-from slipway.door.api import batches, evals, files, graders, manners, tuning, uploads
+from slipway.door.api import (
+    batches,
+    completions,
+    evals,
+    files,
+    graders,
+    manners,
+    moderate,
+    organization,
+    responses,
+    tuning,
+    uploads,
+)
 
 urlpatterns = [
     path("files", files.FilesView.as_view()),
@@ -37,6 +49,15 @@ urlpatterns = [
         "evals/<str:eval_id>/runs/<str:run_id>/output_items/<str:item_id>",
         evals.ItemView.as_view(),
     ),
+    path("chat/completions", completions.CompletionsView.as_view()),
+    path("chat/completions/<str:name>", completions.CompletionView.as_view()),
+    path("chat/completions/<str:name>/messages", completions.MessagesView.as_view()),
+    # POST /v1/responses and /v1/moderations themselves are answered in `live`, before Django.
+    path("responses/<str:response_id>", responses.ResponseView.as_view()),
+    path("responses/<str:response_id>/cancel", responses.CancelView.as_view()),
+    path("responses/<str:response_id>/input_items", responses.InputItemsView.as_view()),
+    path("moderations/policy", moderate.PolicyView.as_view()),
+    *organization.urlpatterns,
     path("models/<path:model>", tuning.ModelView.as_view()),
     re_path(r"^.*$", manners.UnknownView.as_view()),
 ]

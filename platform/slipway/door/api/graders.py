@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from slipway.door.api.manners import DoorView
 from slipway.door.services import graders, grading, templates, words
 from slipway.door.services.asking import Door
+from slipway_sandbox.jails import Jails
 
 
 class _Run(words.Request):
@@ -33,8 +34,8 @@ class RunView(DoorView):
         grader = graders.read(wish.grader)
         facts = templates.facts_of(wish.item or {}, wish.model_sample)
         asker = Door(key_id=self.request.user.key_id, now=timezone.now())
-        with contextlib.closing(asker) as door:
-            found = grading.grade(grader, facts=facts, door=door)
+        with contextlib.closing(asker) as door, Jails() as jails:
+            found = grading.grade(grader, facts=facts, door=door, jails=jails)
         return Response(_shown(wish.grader, found))
 
 
@@ -54,8 +55,12 @@ def _shown(given: dict[str, Any], found: grading.Grade) -> dict[str, Any]:
             "sampled_model_name": judged[0] if judged else None,
             "errors": {name: name in found.errors for name in grading.ERRORS}
             | {
-                "python_grader_server_error_type": None,
-                "python_grader_runtime_error_details": None,
+                "python_grader_server_error_type": "no_jail"
+                if "python_grader_server_error" in found.errors
+                else None,
+                "python_grader_runtime_error_details": found.errors.get(
+                    "python_grader_runtime_error"
+                ),
                 "model_grader_server_error_details": told,
             },
             # Ours: what each error says.

@@ -56,6 +56,14 @@ def page_of(
     return body(list(items[start : start + limit]), has_more=len(items) > start + limit)
 
 
+def next_page_of(
+    items: Sequence[dict[str, Any]], request: Request, *, default: int = 20, most: int = 1000
+) -> dict[str, Any]:
+    """The same for lists whose next page is asked for by what `next` says."""
+    made = page_of(items, request, default=default, most=most)
+    return made | {"next": made["last_id"] if made["has_more"] else None}
+
+
 def body(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
     return {
         "object": "list",

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from slipway.door.api import paging
 from slipway.door.api.manners import DoorView
 from slipway.door.models import FineTune
-from slipway.door.services import models, tune_shapes, tuning, words
+from slipway.door.services import models, tune_life, tune_shapes, tuning, words
 from slipway.door.services.words import Bad
 
 Auto = Literal["auto"]
@@ -28,10 +28,18 @@ class _Supervised(words.Request):
     hyperparameters: _Hyperparameters | None = None
 
 
+class _DpoHyperparameters(_Hyperparameters):
+    beta: Annotated[float, msgspec.Meta(ge=0, le=2)] | Auto = "auto"
+
+
+class _Dpo(words.Request):
+    hyperparameters: _DpoHyperparameters | None = None
+
+
 class _Method(words.Request):
     type: str
     supervised: _Supervised | None = None
-    dpo: dict[str, Any] | None = None
+    dpo: _Dpo | None = None
     reinforcement: dict[str, Any] | None = None
 
 
@@ -47,27 +55,32 @@ class _New(words.Request):
     metadata: words.Metadata | None = None
 
 
-def _chosen(new: _New) -> dict[str, Any]:
-    """The hyper-parameters asked for, by either of the two ways."""
+def _chosen(new: _New) -> tuple[str, dict[str, Any]]:
+    """Method and hyper-parameters asked for, by either of the two ways."""
     if new.integrations:
         raise Bad(
             "Integrations are not served here; every run is recorded in this platform's MLflow.",
             param="integrations",
             code="unsupported_integration",
         )
-    chosen = new.hyperparameters
-    if new.method is not None:
-        if new.method.type != "supervised":
-            raise Bad(
-                f"method.type {new.method.type[:40]!r} is not served here; there is: supervised.",
-                param="method.type",
-                code="unsupported_method",
-            )
-        if new.method.dpo is not None or new.method.reinforcement is not None:
-            raise Bad("A supervised job has settings under method.supervised only.", param="method")
-        if new.method.supervised is not None:
-            chosen = new.method.supervised.hyperparameters or chosen
-    return dict(msgspec.to_builtins(chosen or _Hyperparameters()))
+    if new.method is None:
+        return "supervised", dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
+    kind = new.method.type
+    if kind not in tune_life.METHODS:
+        raise Bad(
+            f"method.type {kind[:40]!r} is not served here; there is: "
+            f"{', '.join(tune_life.METHODS)}.",
+            param="method.type",
+            code="unsupported_method",
+        )
+    own = {name: getattr(new.method, name) for name in ("supervised", "dpo", "reinforcement")}
+    settings = own.pop(kind)
+    if any(other is not None for other in own.values()):
+        raise Bad(f"A job of type {kind} has settings under method.{kind} only.", param="method")
+    given = dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
+    if settings is not None and settings.hyperparameters is not None:
+        given = dict(msgspec.to_builtins(settings.hyperparameters))
+    return kind, given
 
 
 class JobsView(DoorView):
@@ -87,7 +100,7 @@ class JobsView(DoorView):
 
     def post(self, request: Request) -> Response:
         new = self.body(_New)
-        chosen = _chosen(new)
+        method, chosen = _chosen(new)
 
         def make() -> dict[str, Any]:
             now = timezone.now()
@@ -98,6 +111,7 @@ class JobsView(DoorView):
                 validation_file=new.validation_file,
                 suffix=new.suffix,
                 seed=new.seed,
+                method=method,
                 hyperparameters=chosen,
                 metadata=new.metadata,
                 made_by=self.made_by,

@@ -15,7 +15,7 @@ from slipway.door.services import files, words
 from slipway.door.services.words import Bad
 
 PREFIX = "batch_"
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions")
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 WINDOW = timedelta(hours=24)
 MOST_BYTES = 200 * 1024 * 1024
 _OVER = (BatchPhase.COMPLETED, BatchPhase.EXPIRED, BatchPhase.CANCELLED)
@@ -36,7 +36,7 @@ def create(
     """A batch whose lines are read next; what is wrong in them is found then, line by line."""
     if endpoint not in ENDPOINTS:
         raise Bad(
-            f"{endpoint[:80]!r} cannot be asked in batches here; use {' or '.join(ENDPOINTS)}.",
+            f"{endpoint[:80]!r} cannot be asked in batches here; use {', '.join(ENDPOINTS)}.",
             param="endpoint",
             code="invalid_endpoint",
         )

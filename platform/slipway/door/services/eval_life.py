@@ -21,6 +21,7 @@ from slipway.door.services import eval_sources, graders, grading, templates, wor
 from slipway.door.services.asking import Answer, Door, NoAnswer
 from slipway.door.services.eval_sources import Source
 from slipway.door.services.words import Bad
+from slipway_sandbox.jails import Jails
 
 _AT_ONCE = 4
 _TEND_SECONDS = 1.0
@@ -51,15 +52,15 @@ def look(run: EvalRun, now: datetime) -> timedelta | None:
         failure = words.error_object(error.message, code=getattr(error, "code", None))
         lifecycle.advance(run, EvalRunPhase.FAILED, now=now, reason=error.message, error=failure)
         return None
-    with contextlib.closing(door):
-        _judge_rows(run, source, door)
+    with contextlib.closing(door), Jails() as jails:
+        _judge_rows(run, source, door, jails)
     if run.items.count() >= run.total:
         lifecycle.advance(run, EvalRunPhase.COMPLETED, now=timezone.now())
         return None
     return timedelta(0)
 
 
-def _judge_rows(run: EvalRun, source: Source, door: Door) -> None:
+def _judge_rows(run: EvalRun, source: Source, door: Door, jails: Jails) -> None:
     """Judge rows that were not yet, for one turn."""
     criteria = [(c["id"], _grader(c)) for c in run.eval.testing_criteria]
     done = set(run.items.values_list("number", flat=True))
@@ -75,7 +76,7 @@ def _judge_rows(run: EvalRun, source: Source, door: Door) -> None:
             late = tended - began > _TURN_SECONDS
             room = 0 if late else _AT_ONCE - len(running)
             for number, row in itertools.islice(rows, room):
-                running[pool.submit(_judge, source, criteria, row, door)] = number
+                running[pool.submit(_judge, source, criteria, row, door, jails)] = number
             if not running:
                 return
             ended, _ = wait(running, timeout=_TEND_SECONDS, return_when=FIRST_COMPLETED)
@@ -86,7 +87,7 @@ def _judge_rows(run: EvalRun, source: Source, door: Door) -> None:
 
 
 def _grader(criterion: dict[str, Any]) -> graders.Grader:
-    return graders.read({k: v for k, v in criterion.items() if k != "id"})
+    return graders.parsed({k: v for k, v in criterion.items() if k != "id"})
 
 
 def _record(run: EvalRun, number: int, found: _Judged) -> None:
@@ -109,7 +110,11 @@ def _record(run: EvalRun, number: int, found: _Judged) -> None:
 
 
 def _judge(
-    source: Source, criteria: list[tuple[str, graders.Grader]], row: Any, door: Door
+    source: Source,
+    criteria: list[tuple[str, graders.Grader]],
+    row: Any,
+    door: Door,
+    jails: Jails,
 ) -> _Judged:
     messages: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
@@ -127,7 +132,7 @@ def _judge(
     if error is None:
         facts = templates.facts_of(row.item, text)
         for key, grader in criteria:
-            grade = grading.grade(grader, facts=facts, door=door)
+            grade = grading.grade(grader, facts=facts, door=door, jails=jails)
             for model, count in grade.tokens.items():
                 entry = usage.setdefault(model, _nothing())
                 entry["calls"] += 1

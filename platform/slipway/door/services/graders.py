@@ -8,6 +8,7 @@ import msgspec
 
 from slipway.door.services import formula, similarity, templates, words
 from slipway.door.services.words import Bad
+from slipway_sandbox import python
 
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -61,31 +62,37 @@ class LabelModel(words.Request, tag="label_model", tag_field="type"):
     sampling_params: dict[str, Any] | None = None
 
 
+class Python(words.Request, tag="python", tag_field="type"):
+    name: _Name
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=python.SOURCE_BYTES)]
+    #: Whatever it says: there is one Python here, with its standard library.
+    image_tag: str | None = None
+    pass_threshold: float | None = None
+
+
 class Multi(words.Request, tag="multi", tag_field="type"):
     name: _Name
-    graders: dict[str, StringCheck | TextSimilarity | ScoreModel | LabelModel]
+    graders: dict[str, StringCheck | TextSimilarity | ScoreModel | LabelModel | Python]
     calculate_output: str
 
 
-Single = StringCheck | TextSimilarity | ScoreModel | LabelModel
+Single = StringCheck | TextSimilarity | ScoreModel | LabelModel | Python
 Grader = Single | Multi
 
 
 def read(given: Any, *, param: str = "grader") -> Grader:
     """A checked grader; Bad naming what is wrong with it."""
-    if isinstance(given, dict) and given.get("type") == "python":
-        raise Bad(
-            "Python graders are not served here; there is string_check, text_similarity, "
-            "score_model, label_model and multi.",
-            param=f"{param}.type",
-            code="unsupported_grader",
-        )
-    try:
-        grader = msgspec.convert(given, Grader)
-    except msgspec.ValidationError as error:
-        raise words.misshapen(str(error), under=param) from error
+    grader = parsed(given, param=param)
     check(grader, param)
     return grader
+
+
+def parsed(given: Any, *, param: str = "grader") -> Grader:
+    """A grader that was checked when it was stored."""
+    try:
+        return msgspec.convert(given, Grader)
+    except msgspec.ValidationError as error:
+        raise words.misshapen(str(error), under=param) from error
 
 
 def check(grader: Grader, param: str) -> None:
@@ -104,8 +111,23 @@ def check(grader: Grader, param: str) -> None:
     elif isinstance(grader, ScoreModel):
         if grader.range is not None and not grader.range[0] < grader.range[1]:
             raise Bad("range is a lower and a higher number.", param=f"{param}.range")
+    elif isinstance(grader, Python):
+        _check_python(grader, param)
     elif isinstance(grader, Multi):
         _check_multi(grader, param)
+
+
+def _check_python(grader: Python, param: str) -> None:
+    """Loaded once, in its jail: a source that cannot be is told now, not row by row."""
+    try:
+        with python.PythonGrader(grader.source) as jailed:
+            jailed.start()
+    except python.GraderFault as error:
+        raise Bad(
+            f"source: {error}", param=f"{param}.source", code="python_grader_runtime_error"
+        ) from error
+    except python.NoJail as error:
+        raise Bad(str(error), param=f"{param}.type", code="unsupported_grader") from error
 
 
 def _check_multi(grader: Multi, param: str) -> None:

@@ -15,11 +15,13 @@ from slipway.door.services.graders import (
     Grader,
     LabelModel,
     Multi,
+    Python,
     ScoreModel,
-    Single,
     StringCheck,
     TextSimilarity,
 )
+from slipway_sandbox.jails import Jails
+from slipway_sandbox.python import GraderFault, NoJail
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
@@ -47,13 +49,18 @@ class Grade:
     seconds: float = 0.0
 
 
-def grade(grader: Grader, *, facts: dict[str, Any], door: Door) -> Grade:
-    """The grade of one sample; whatever goes wrong is in its errors, with a score of 0."""
+def grade(grader: Grader, *, facts: dict[str, Any], door: Door, jails: Jails) -> Grade:
+    """The grade of one sample; whatever goes wrong is in its errors, with a score of 0.
+
+    Judges are asked through `door`, graders in Python run in `jails`.
+    """
     began = time.monotonic()
     found = Grade()
     try:
         if isinstance(grader, Multi):
-            _multi(grader, facts, door, found)
+            _multi(grader, facts, door, jails, found)
+        elif isinstance(grader, Python):
+            found.score = jails.grade(grader.source, templates.sample_of(facts), facts["item"])
         else:
             found.score = _single(grader, facts, door, found)
     except templates.NoSuchField as error:
@@ -64,6 +71,10 @@ def grade(grader: Grader, *, facts: dict[str, Any], door: Door) -> Grade:
         found.errors["model_grader_server_error"] = str(error)
     except formula.BadFormula as error:
         found.errors["formula_parse_error"] = str(error)
+    except GraderFault as error:
+        found.errors["python_grader_runtime_error"] = str(error)
+    except NoJail as error:
+        found.errors["python_grader_server_error"] = str(error)
     except _Unreadable as error:
         found.errors["model_grader_parse_error"] = str(error)
     found.seconds = time.monotonic() - began
@@ -83,9 +94,9 @@ class _Unreadable(Exception):
     """A judge's answer says no score and no label."""
 
 
-def _multi(grader: Multi, facts: dict[str, Any], door: Door, found: Grade) -> None:
+def _multi(grader: Multi, facts: dict[str, Any], door: Door, jails: Jails, found: Grade) -> None:
     for name, each in grader.graders.items():
-        inner = grade(each, facts=facts, door=door)
+        inner = grade(each, facts=facts, door=door, jails=jails)
         found.scores[name] = inner.score
         found.errors |= inner.errors
         for model, count in inner.tokens.items():
@@ -94,7 +105,12 @@ def _multi(grader: Multi, facts: dict[str, Any], door: Door, found: Grade) -> No
         found.score = formula.evaluate(grader.calculate_output, found.scores)
 
 
-def _single(grader: Single, facts: dict[str, Any], door: Door, found: Grade) -> float:
+def _single(
+    grader: StringCheck | TextSimilarity | ScoreModel | LabelModel,
+    facts: dict[str, Any],
+    door: Door,
+    found: Grade,
+) -> float:
     if isinstance(grader, StringCheck):
         text = templates.render(grader.input, facts)
         return float(_checked(grader.operation, text, templates.render(grader.reference, facts)))

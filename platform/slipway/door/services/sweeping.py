@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from slipway import backends
 from slipway.door.models import File, Part
-from slipway.door.services import asked, files, models, uploads
+from slipway.door.services import asked, completions, files, models, responses, uploads
 
 #: Objects of no row are left alone for this long: a row may be about to point at them.
 _ORPHAN_AGE = timedelta(days=1)
@@ -17,6 +17,8 @@ def sweep(now: datetime) -> None:
     uploads.expire(now)
     asked.forget(now)
     models.forget_weights(now)
+    responses.forget(now)
+    completions.forget(now)
     store = backends.objects()
     for found in store.list("files/"):
         if found.modified_at > now - _ORPHAN_AGE:

@@ -55,6 +55,12 @@ def _step(found: Any, name: str | None, index: str | None, path: str) -> Any:
     raise NoSuchField(f"there is no {{{{{path[:100]}}}}} here")
 
 
+def sample_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The sample as a grader in Python gets it; `output_json` is None where it is no JSON."""
+    sample = facts.get("sample") or {"output_text": None, "output_json": None}
+    return {k: None if isinstance(v, NotJson) else v for k, v in sample.items()}
+
+
 def facts_of(item: Any, output_text: str | None) -> dict[str, Any]:
     """What templates may name: the item, and the sample if there is one."""
     facts: dict[str, Any] = {"item": item}

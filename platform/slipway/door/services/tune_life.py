@@ -30,8 +30,14 @@ CURVES = {
     "token_accuracy": "train_mean_token_accuracy",
     "held_out_loss": "valid_loss",
     "held_out_token_accuracy": "valid_mean_token_accuracy",
+    "reward_margin": "train_reward_margin",
+    "reward_accuracy": "train_reward_accuracy",
+    "held_out_reward_margin": "valid_reward_margin",
+    "held_out_reward_accuracy": "valid_reward_accuracy",
 }
-_SCALE, _METHOD = "lora", "sft"
+_SCALE = "lora"
+#: This API's methods and the platform's.
+METHODS = {"supervised": "sft", "dpo": "dpo"}
 
 
 def look(tune: FineTune, now: datetime) -> timedelta | None:
@@ -60,7 +66,10 @@ def _validate(tune: FineTune, now: datetime) -> timedelta | None:
         _fail(tune, now, code="invalid_training_request", message=text, param=where)
         return None
     text = "Validating training files succeeded; the job is queued"
-    lifecycle.advance(tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk)
+    lifecycle.advance(
+        tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk,
+        result_name=tuning.name_of_result(tune),
+    )  # fmt: skip
     return None
 
 
@@ -74,8 +83,8 @@ def _queue(tune: FineTune, now: datetime) -> Any:
         base_version_id=tune.base_version_id,
         dataset_version_id=dataset_id,
         held_out_version_id=held_out_id,
-        result_name=tuning.name_of_result(tune, base.model_name).replace(":", "-")[:63],
-        method=_METHOD,
+        result_name=tuning.name_of_result(tune).replace(":", "-")[:63],
+        method=METHODS[tune.method],
         scale=_SCALE,
         hyperparameters=_values(tune, base),
         seed=tune.seed,
@@ -96,11 +105,10 @@ def _published(file: File, now: datetime) -> Any:
     return datasets.publish(project_id=file.project_id, version_id=version_id, now=now).pk
 
 
-def usual_rate(parameters: int) -> float:
+def usual_rate(method: str, parameters: int) -> float:
     """The learning rate that a multiplier of 1 stands for."""
-    resolved = hyper.resolve(
-        _METHOD, _SCALE, {}, facts=hyper.Facts(rows=1), limits=hyper.Limits(parameters=parameters)
-    )
+    limits = hyper.Limits(parameters=parameters)
+    resolved = hyper.resolve(METHODS[method], _SCALE, {}, facts=hyper.Facts(rows=1), limits=limits)
     return float(resolved.values["learning_rate"])
 
 
@@ -109,10 +117,11 @@ def _values(tune: FineTune, base: registry.VersionFact) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "n_epochs" in given:
         values["epochs"] = given["n_epochs"]
-    if "batch_size" in given:
-        values["batch_size"] = given["batch_size"]
+    values |= {key: given[key] for key in ("batch_size", "beta") if key in given}
     if "learning_rate_multiplier" in given:
-        rate = given["learning_rate_multiplier"] * usual_rate(base.parameters)
+        rate = given["learning_rate_multiplier"] * usual_rate(
+            tune.method, registry.whole_of(base).parameters
+        )
         values["learning_rate"] = min(rate, hyper.LEARNING_RATE_CEILING)
     return values
 
@@ -136,7 +145,7 @@ def _follow(tune: FineTune, now: datetime) -> timedelta | None:
 
 def _serve(tune: FineTune, job: Any, now: datetime) -> timedelta | None:
     """Bring the result up under its name; the job has succeeded once it answers."""
-    name = tuning.name_of_result(tune, job.base_name.partition("@")[0])
+    name = tuning.name_of_result(tune)
     route = next(
         (r for r in deployments.routes() if (r.project_id, r.name) == (tune.project_id, name)), None
     )
@@ -202,11 +211,15 @@ def steps_of(job: Any) -> dict[int, dict[str, Any]]:
 def curves_csv(job: Any) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = list(CURVES.values())
+    steps = sorted(steps_of(job).items())
+    first = list(CURVES.values())[:4]
+    # Beside OpenAI's columns those that the method has besides.
+    names = first + [n for n in list(CURVES.values())[4:] if any(n in v for _, v in steps)]
     writer.writerow(
-        ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
-    )
-    for step, values in sorted(steps_of(job).items()):
+        ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy",
+         *names[4:]]
+    )  # fmt: skip
+    for step, values in steps:
         writer.writerow([step, *("" if (v := values.get(n)) is None else v for n in names)])
     return text.getvalue().encode()
 

@@ -50,7 +50,7 @@ def shown(tune: FineTune, now: datetime) -> dict[str, Any]:
         "organization_id": f"org-{organisation}",
         "status": status_of(tune, job),
         "hyperparameters": values,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": values}},
+        "method": {"type": tune.method, tune.method: {"hyperparameters": values}},
         "seed": tune.seed,
         "training_file": words.public_id(files.PREFIX, tune.training_file_id),
         "validation_file": words.public_id(files.PREFIX, held_out.pk) if held_out else None,
@@ -70,17 +70,20 @@ def shown(tune: FineTune, now: datetime) -> dict[str, Any]:
 
 def _values(tune: FineTune, job: Any) -> dict[str, Any]:
     """As given, with numbers in the place of "auto" once they are known."""
-    names = ("n_epochs", "batch_size", "learning_rate_multiplier")
+    extra = {"dpo": ("beta",)}.get(tune.method, ())
+    names = ("n_epochs", "batch_size", "learning_rate_multiplier", *extra)
     values = {name: tune.hyperparameters.get(name, "auto") for name in names}
     if job is None or not job.resolved:
         return values
     base = registry.version(project_id=tune.project_id, version_id=tune.base_version_id)
-    rate = job.resolved["learning_rate"] / tune_life.usual_rate(base.parameters)
+    rate = job.resolved["learning_rate"] / tune_life.usual_rate(
+        tune.method, registry.whole_of(base).parameters
+    )
     return {
         "n_epochs": job.resolved["epochs"],
         "batch_size": job.resolved["batch_size"],
         "learning_rate_multiplier": round(rate, 6),
-    }
+    } | {name: job.resolved[name] for name in extra}
 
 
 def events(tune: FineTune) -> list[dict[str, Any]]:
@@ -135,13 +138,12 @@ def checkpoints(tune: FineTune) -> list[dict[str, Any]]:
     job = tuning.job_of(tune)
     if job is None:
         return []
-    name = tuning.name_of_result(tune, job.base_name.partition("@")[0])
     return [
         {
             "id": words.public_id(CHECKPOINT, each.pk),
             "object": "fine_tuning.job.checkpoint",
             "created_at": words.seconds(each.at),
-            "fine_tuned_model_checkpoint": f"{name}:ckpt-step-{each.step}",
+            "fine_tuned_model_checkpoint": f"{tuning.name_of_result(tune)}:ckpt-step-{each.step}",
             "step_number": each.step,
             "fine_tuning_job_id": words.public_id(tuning.PREFIX, tune.pk),
             "metrics": {"step": each.step}

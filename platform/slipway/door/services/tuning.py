@@ -37,6 +37,7 @@ def create(
     validation_file: str | None,
     suffix: str | None,
     seed: int | None,
+    method: str,
     hyperparameters: dict[str, Any],
     metadata: dict[str, str] | None,
     made_by: str,
@@ -59,6 +60,7 @@ def create(
             validation_file=held_out,
             suffix=suffix or "",
             seed=secrets.randbelow(2**31) if seed is None else seed,
+            method=method,
             hyperparameters=hyperparameters,
             metadata=metadata,
             phase=TunePhase.VALIDATING,
@@ -90,12 +92,6 @@ def base_of(*, project_id: UUID, model: str) -> registry.VersionFact:
         base = registry.ready_version(project_id=project_id, version_id=route.version_id)
     except Refused as error:
         raise Bad(error.message, param="model", code="model_not_available") from error
-    if base.base_uri:
-        raise Bad(
-            f"{model[:100]} is itself a fine-tune; fine-tune {base.parent} instead.",
-            param="model",
-            code="model_not_available",
-        )
     return base
 
 
@@ -194,8 +190,15 @@ def resume(tune: FineTune, *, now: datetime, by: str) -> None:
     nudge.soon(FineTune)
 
 
-def name_of_result(tune: FineTune, base_name: str) -> str:
-    """`ft:<base>:<organisation>:<suffix>:<digits>`, which a deployment can be called."""
+def name_of_result(tune: FineTune) -> str:
+    """`ft:<base>:<organisation>:<suffix>:<digits>`, which a deployment can be called.
+
+    What is tuned further keeps the name of the whole model below it.
+    """
+    if tune.result_name:
+        return tune.result_name
+    base = registry.version(project_id=tune.project_id, version_id=tune.base_version_id)
+    base_name = base.parent if base.base_uri else base.model_name
     organisation = tenancy.project_fact(project_id=tune.project_id).organisation
     parts = [_plain(base_name, 20), _plain(organisation, 12), _plain(tune.suffix, 14)]
     return ":".join(["ft", *parts, tune.pk.hex[:8]])

@@ -211,6 +211,42 @@ def budget_of(*, organisation_id: UUID, budget_id: UUID) -> Budget:
     return row
 
 
+def monthly_limit(
+    *, organisation_id: UUID, reach: str, target_id: UUID, now: datetime
+) -> tuple[Decimal, Decimal] | None:
+    """The hard budget per month of an organisation or project, and what is left of it."""
+    row = _monthly(organisation_id, reach, target_id).first()
+    return (row.limit, standing(row, now).left) if row is not None else None
+
+
+def set_monthly_limit(
+    *, organisation_id: UUID, reach: str, target_id: UUID, limit: Decimal
+) -> None:
+    """A hard budget per month, in place of the one that was there; its alerts stay."""
+    Budget.objects.update_or_create(
+        organisation_id=organisation_id,
+        reach=reach,
+        target_id=target_id,
+        period=Budget.Period.MONTH,
+        defaults={"limit": limit, "hard": True},
+    )
+
+
+def lift_monthly_limit(*, organisation_id: UUID, reach: str, target_id: UUID) -> bool:
+    """Whether there was one."""
+    return bool(_monthly(organisation_id, reach, target_id).delete()[0])
+
+
+def _monthly(organisation_id: UUID, reach: str, target_id: UUID):  # type: ignore[no-untyped-def]  # Django's queryset types are not installed
+    return Budget.objects.filter(
+        organisation_id=organisation_id,
+        reach=reach,
+        target_id=target_id,
+        period=Budget.Period.MONTH,
+        hard=True,
+    )
+
+
 def raise_alerts(*, now: datetime) -> list[Alert]:
     """Note every percentage that a budget has newly reached, once per period."""
     raised = []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +14,9 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, Sum
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
+from slipway.core import spools
 from slipway.core.errors import NotFound
 from slipway.metering.models import SpoolFile, UsageRecord
 from slipway.metering.services import rollups
@@ -25,8 +25,6 @@ from slipway_contracts.usage import UsageLine
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a spool file taken in per transaction.
-PIECE_BYTES = 1024 * 1024
 #: How long we remember a file that is gone.
 _FORGET_AFTER = timedelta(days=1)
 
@@ -85,32 +83,15 @@ def forget_finished(*, now: datetime, directory: Path | None = None) -> None:
 
 def _take_in(path: Path, now: datetime) -> int:
     row, _ = SpoolFile.objects.get_or_create(name=path.name, defaults={"seen_at": now})
-    added, offset = 0, row.offset_bytes
-    with path.open("rb") as file:
-        finished = _writer_is_gone(file.fileno())
-        while True:
-            file.seek(offset)
-            piece = file.read(PIECE_BYTES)
-            whole = piece[: piece.rfind(b"\n") + 1]
-            if not whole:
-                break
-            added += _store(path, offset, whole, now)
-            offset += len(whole)
-        if finished:
-            if piece:
-                _reject(path, offset, piece, "the line has no end: its writer was cut off")
-            path.unlink()
-            row.delete()
+    added = 0
+
+    def store(offset: int, data: bytes) -> None:
+        nonlocal added
+        added += _store(path, offset, data, now)
+
+    if spools.take_in(path, offset=row.offset_bytes, store=store):
+        row.delete()
     return added
-
-
-def _writer_is_gone(handle: int) -> bool:
-    # The gateway locks the file it writes; the lock goes with the process, however it ended.
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
@@ -119,7 +100,7 @@ def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
         try:
             records.append(_record(_lines.decode(line)))
         except (msgspec.DecodeError, ValueError, OverflowError) as error:
-            _reject(path, offset, line, str(error))
+            spools.reject(path, offset, line, str(error))
     ids = [record.request_id for record in records]
     with transaction.atomic():
         here = SpoolFile.objects.filter(name=path.name, offset_bytes=offset)
@@ -161,13 +142,6 @@ def _record(line: UsageLine) -> UsageRecord:
     )
 
 
-def _reject(path: Path, offset: int, line: bytes, why: str) -> None:
-    """Keep a line that cannot be a record beside the spool: it must not stop its neighbours."""
-    logger.error("spool file %s, at or after byte %d: %s", path.name, offset, why)
-    with path.with_suffix(".rejected").open("ab") as file:
-        file.write(line + b"\n")
-
-
 def records_of(*, project_id: UUID, **filters: Any) -> Any:
     """The project's records as a query; `since`, `until` and any field in GROUPS narrow it."""
     query = UsageRecord.objects.filter(project_id=project_id)
@@ -178,11 +152,36 @@ def records_of(*, project_id: UUID, **filters: Any) -> Any:
     return query.filter(**filters)
 
 
+def requests_of(
+    *,
+    project_ids: Sequence[UUID],
+    endpoints: Sequence[str],
+    since: datetime,
+    until: datetime,
+    bucket: str,
+    models: Sequence[str] = (),
+    key_ids: Collection[UUID] | None = None,
+) -> list[Total]:
+    """Requests of several projects per bucket (`minute` too), project, key and model."""
+    rows = UsageRecord.objects.filter(
+        project_id__in=project_ids,
+        endpoint__in=endpoints,
+        created_at__gte=since,
+        created_at__lt=until,
+    )
+    if models:
+        rows = rows.filter(model__in=models)
+    if key_ids is not None:
+        rows = rows.filter(key_id__in=key_ids)
+    return totals(records=rows, bucket=bucket, group_by=("project_id", "key_id", "model"))
+
+
 def totals(*, records: Any, bucket: str, group_by: Iterable[str]) -> list[Total]:
-    """Sums per bucket (a key of BUCKETS, in UTC) and group, oldest first."""
+    """Sums per bucket (a key of BUCKETS, or `minute`, in UTC) and group, oldest first."""
     names = list(group_by)
+    trunc: Any = TruncMinute if bucket == "minute" else BUCKETS[bucket]
     rows = (
-        records.annotate(start=BUCKETS[bucket]("created_at", tzinfo=UTC))
+        records.annotate(start=trunc("created_at", tzinfo=UTC))
         .values("start", *names)
         .annotate(
             requests=Count("id"),
@@ -203,6 +202,12 @@ def totals(*, records: Any, bucket: str, group_by: Iterable[str]) -> list[Total]
         )
         for row in rows
     ]
+
+
+def was_asked(*, project_id: UUID, deployment_id: UUID, since: datetime) -> bool:
+    """Whether a deployment answered a request that came in since then."""
+    found = UsageRecord.objects.filter(project_id=project_id, created_at__gte=since)
+    return found.filter(deployment_id=deployment_id).exists()
 
 
 def record_of(*, project_id: UUID, request_id: str) -> UsageRecord:

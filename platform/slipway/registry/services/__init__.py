@@ -10,6 +10,7 @@ from slipway.registry.services.facts import (
     ready_version,
     resolve,
     version,
+    whole_of,
 )
 from slipway.registry.services.keeping import (
     delete_version,
@@ -40,4 +41,5 @@ __all__ = [
     "resolve",
     "set_alias",
     "version",
+    "whole_of",
 ]

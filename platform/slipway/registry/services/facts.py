@@ -126,6 +126,13 @@ def ready_version(*, project_id: UUID, version_id: UUID) -> VersionFact:
     return fact_of(_ready(version_row(project_id=project_id, version_id=version_id)))
 
 
+def whole_of(fact: VersionFact) -> VersionFact:
+    """The whole model below an adapter; any other version itself."""
+    if fact.base_version_id is None:
+        return fact
+    return ready_version(project_id=fact.project_id, version_id=fact.base_version_id)
+
+
 def resolve(*, project_id: UUID, reference: str) -> VersionFact:
     """A ready version by id, `name` (the newest ready one), `name@number` or `name@alias`."""
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", reference):

@@ -16,6 +16,7 @@ from slipway import backends
 from slipway.core.errors import Detail
 from slipway.registry.models import Kind, ModelVersion
 from slipway.registry.services import lora, probe, rules, weights
+from slipway_contracts import encoders
 
 WHOLE, INDEX, ADAPTER = (
     "model.safetensors",
@@ -30,6 +31,8 @@ _EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|word_embeddings|wte|embed_in|embe
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 _LICENCE = re.compile(r"^license:\s*[\"']?([\w.+ -]{1,100})", re.MULTILINE)
+#: The capability of a model that makes vectors and no text.
+EMBEDDING = "embedding"
 SAVE_AGAIN = "Write it with `save_pretrained(folder)` of the transformers library."
 
 
@@ -113,18 +116,27 @@ def _full(
     for tensor in tensors.values():
         by_type[tensor.dtype] += tensor.elements
     template = _template(documents)[1]
+    encoder = _encoder(documents)
+    context = next((n for k in _CONTEXT if (n := _whole(settings.get(k)))), 0)
     return {
         "architecture": named,
         "parameters": sum(by_type.values()),
         "dtype": by_type.most_common(1)[0][0],
-        "context_length": next((n for k in _CONTEXT if (n := _whole(settings.get(k)))), 0),
+        "context_length": encoder.most_tokens if encoder else context,
         "vocabulary_size": vocab_size or tried["vocab_size"],
         "hidden_size": next((n for k in _WIDTH if (n := _whole(settings.get(k)))), 0),
         "layers": next((n for k in _DEPTH if (n := _whole(settings.get(k)))), 0),
         "template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else "",
-        "capabilities": tried["capabilities"],
-        "notices": version.notices + ([] if template else [_NO_TEMPLATE]),
+        "capabilities": [EMBEDDING] if encoder else tried["capabilities"],
+        "notices": version.notices + ([] if template or encoder else [_NO_TEMPLATE]),
     }
+
+
+def _encoder(documents: dict[str, Any]) -> encoders.Encoder | None:
+    try:
+        return encoders.read(documents)
+    except encoders.BadEncoder as error:
+        raise _refuse(error.file, error.rule, error.fix) from error
 
 
 _NO_TEMPLATE = (
@@ -145,6 +157,12 @@ def _adapter(
             "adapter_config.json",
             "this is an adapter, and it was not said upon which version",
             "Import it with `base` naming a ready version.",
+        )
+    if EMBEDDING in base.capabilities:
+        raise _refuse(
+            "adapter_config.json",
+            "its base makes embeddings; adapters on such a model are not served",
+            "Merge it into the base and import the whole model.",
         )
     tensors = found[ADAPTER].tensors
     upon = {

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from slipway.core.errors import Detail
+from slipway_contracts import encoders
 
 MOST_FILES = 1000
 LARGEST_JSON = 64 * 1024 * 1024
 LARGEST_TEXT = 16 * 1024 * 1024
 DEEPEST_JSON = 64
 MOST_CONTAINERS = 2_000_000
-#: The only folder a model directory may have.
+#: The only folder a model directory may have, beside those of a sentence encoder's steps.
 FOLDERS = {"additional_chat_templates"}
 #: Of no use to a model and never copied, so of no danger.
 LEFT_OUT = re.compile(
@@ -117,7 +118,8 @@ def _not_listed(path: str) -> Detail | None:
     if suffix in _UNSAFE:
         rule = f"a .{suffix} file may run code when it is loaded, or cannot be checked"
         return Detail(field=path, rule=rule, fix=CONVERT)
-    if folders and (len(folders) > 1 or folders[0] not in FOLDERS):
+    step = len(folders) == 1 and encoders.FOLDER.fullmatch(folders[0]) and name == "config.json"
+    if folders and not step and (len(folders) > 1 or folders[0] not in FOLDERS):
         return Detail(
             field=path,
             rule="a model is one flat folder",

@@ -1,8 +1,8 @@
 """What others may ask of tenancy: principals, projects, people, keys, and who may do what."""
 
+from slipway.tenancy.rules.secrets import KEY_PREFIX
 from slipway.tenancy.services.grants import LEVELS, MODULES, Level, levels_of_role
 from slipway.tenancy.services.keys import (
-    KEY_PREFIX,
     IssuedKey,
     KeyFact,
     check_key,

@@ -19,12 +19,10 @@ from django.db.models import Q
 from slipway.core.errors import Conflict, Detail, Forbidden, Invalid, NotFound
 from slipway.tenancy.models import ApiKey, Membership, Project, Role, User
 from slipway.tenancy.rules.networks import allowed_from
+from slipway.tenancy.rules.secrets import KEY_PREFIX, LENT_PREFIX
 from slipway.tenancy.services import grants
 from slipway.tenancy.services.grants import Level, Levels
 from slipway.tenancy.services.principals import Principal, levels_of, principal_in
-
-KEY_PREFIX = "sk-slip-"
-_LENT_PREFIX = f"{KEY_PREFIX}lent-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +166,15 @@ def key_of(*, project_id: UUID, key_id: UUID) -> ApiKey:
 def lend(*, key_id: UUID, until: datetime, now: datetime) -> str | None:
     """A secret that stands for this key until then, for work done on its behalf later.
 
-    What is asked with it is allowed, limited and billed as the key's own, and ends with the key.
-    None if the key is not in force.
+    What is asked with it is allowed, limited and billed as the key's own, and ends with the key. It
+    may be used from anywhere: the work was asked for from where the key may be. None if the key is
+    not in force.
     """
     key = _live_keys(now).filter(pk=key_id).first()
     if key is None:
         return None
     text = f"{key.digest}-{int(until.timestamp())}"
-    return f"{_LENT_PREFIX}{text}-{_lent_signature(text)}"
+    return f"{LENT_PREFIX}{text}-{_lent_signature(text)}"
 
 
 def _lent_signature(text: str) -> str:
@@ -184,7 +183,7 @@ def _lent_signature(text: str) -> str:
 
 def _lender(secret: str) -> str:
     """Digest of the key that a lent secret stands for; empty if it is not ours, or no longer."""
-    text, _, signature = secret.removeprefix(_LENT_PREFIX).rpartition("-")
+    text, _, signature = secret.removeprefix(LENT_PREFIX).rpartition("-")
     digest, _, until = text.partition("-")
     ours = hmac.compare_digest(signature.encode(), _lent_signature(text).encode())
     return digest if ours and int(until) > time.time() else ""
@@ -195,7 +194,7 @@ def digest_of(secret: str) -> str:
 
     Keys carry 256 random bits, so no slow hash is needed. A lent secret gives its lender's.
     """
-    if secret.startswith(_LENT_PREFIX):
+    if secret.startswith(LENT_PREFIX):
         return _lender(secret)
     return hmac.new(_pepper(), secret.encode(), hashlib.sha256).hexdigest()
 
@@ -215,11 +214,17 @@ def check_key(*, secret: str, now: datetime, address: str | None = None) -> Prin
     )
     if key is None:
         return None
-    if address is not None and not allowed_from(key.networks, address):
+    lent = secret.startswith(LENT_PREFIX)
+    if address is not None and not lent and not allowed_from(key.networks, address):
         raise Forbidden(
             f"This key may not be used from {address}; it is bound to {', '.join(key.networks)}."
         )
     return principal_in(user=key.made_by, project=key.project, key_id=key.pk, scopes=_scopes(key))
+
+
+def scopes_of(*, key_id: UUID) -> Levels:
+    """What a key may do at most."""
+    return _scopes(ApiKey.objects.get(pk=key_id))
 
 
 def _scopes(key: ApiKey) -> Levels:
@@ -232,23 +237,34 @@ def has_key(*, project_id: UUID, key_id: UUID) -> bool:
 
 
 def live_keys(*, now: datetime) -> Iterator[KeyFact]:
-    """Every key in force, for the gateway's snapshot; a fixed number of queries."""
+    """Every key in force, for the gateway's snapshot; a fixed number of queries, and plain tuples,
+    for they may be a hundred thousand."""
     callers = _callers()
-    for key in _live_keys(now).select_related("made_by", "project").order_by("pk").iterator():
-        project = key.project
-        scoped = _scopes(key).get("inference", Level.NONE) >= Level.OPERATE
-        places = callers.get(key.made_by_id, ())
-        may = key.made_by.is_superuser or project.pk in places or project.organisation_id in places
+    ready_made = {
+        role: grants.levels_of_role(role).get("inference", Level.NONE) >= Level.OPERATE
+        for role in Role.values
+        if role != Role.CUSTOM
+    }
+    rows = _live_keys(now).order_by("pk").values_list(
+        "pk", "digest", "project_id", "project__organisation_id", "made_by_id",
+        "made_by__is_superuser", "role", "scopes", "expires_at", "networks",
+    )  # fmt: skip
+    for pk, digest, project, organisation, maker, everywhere, role, scopes, ends, nets in rows:
+        scoped = ready_made.get(role)
+        if scoped is None:
+            levels = grants.levels_of_role(role, scopes)
+            scoped = levels.get("inference", Level.NONE) >= Level.OPERATE
+        places = callers.get(maker, ())
         yield KeyFact(
-            id=key.pk,
-            digest=key.digest,
-            project_id=key.project_id,
-            organisation_id=project.organisation_id,
-            user_id=key.made_by_id,
-            role=key.role,
-            expires_at=key.expires_at,
-            networks=tuple(key.networks),
-            may_call=scoped and may,
+            id=pk,
+            digest=digest,
+            project_id=project,
+            organisation_id=organisation,
+            user_id=maker,
+            role=role,
+            expires_at=ends,
+            networks=tuple(nets),
+            may_call=scoped and (everywhere or project in places or organisation in places),
         )
 
 

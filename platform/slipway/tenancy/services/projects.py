@@ -19,6 +19,7 @@ class ProjectFact:
     name: str
     organisation: str
     organisation_id: UUID
+    created_at: datetime
     archived_at: datetime | None = None
 
 
@@ -35,6 +36,7 @@ def _fact(project: Project) -> ProjectFact:
         name=project.name,
         organisation=project.organisation.name,
         organisation_id=project.organisation_id,
+        created_at=project.created_at,
         archived_at=project.archived_at,
     )
 

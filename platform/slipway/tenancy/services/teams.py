@@ -37,6 +37,17 @@ def create_group(*, principal: Principal, name: str, people: Sequence[str]) -> G
     return made
 
 
+def rename_group(*, principal: Principal, group_id: UUID, name: str) -> Group:
+    found = group(principal=principal, group_id=group_id)
+    found.name = name
+    try:
+        with transaction.atomic():
+            found.save(update_fields=["name"])
+    except IntegrityError as error:
+        raise _taken("group", name) from error
+    return found
+
+
 def change_group(*, principal: Principal, group_id: UUID, people: Sequence[str]) -> Group:
     """Say anew who is in the group; who falls out loses its roles at once."""
     found = group(principal=principal, group_id=group_id)

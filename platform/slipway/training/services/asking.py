@@ -30,6 +30,10 @@ from slipway_contracts.hyperparameters import Facts, Limits, Resolved
 FEWEST_ROWS = 10
 #: Of a model's name in the registry.
 LONGEST_NAME = 63
+_FIXES = {
+    RowKind.CHAT: "publish a version whose rows have questions and answers",
+    RowKind.PAIR: "publish a version whose rows have a preferred and another answer",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +67,16 @@ class Plan:
 
 
 def limits_of(base: registry.VersionFact) -> Limits:
-    """What the model version sets bounds to."""
+    """What the model version sets bounds to; an adapter also by its own shape."""
+    whole = registry.whole_of(base)
     return Limits(
-        parameters=base.parameters,
-        positions=base.context_length,
-        hidden_size=base.hidden_size,
-        layers=base.layers,
-        vocabulary_size=base.vocabulary_size,
+        parameters=whole.parameters,
+        positions=whole.context_length,
+        hidden_size=whole.hidden_size,
+        layers=whole.layers,
+        vocabulary_size=whole.vocabulary_size,
+        adapter_rank=base.adapter["rank"] if base.base_uri else 0,
+        adapter_alpha=int(base.adapter["alpha"]) if base.base_uri else 0,
     )
 
 
@@ -92,7 +99,6 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
     """
     _check_method(ask.method, ask.scale)
     base = registry.ready_version(project_id=project_id, version_id=ask.base_version_id)
-    _check_base(base)
     _check_result_name(_result_name(ask, base))
     dataset = datasets.published_version(project_id=project_id, version_id=ask.dataset_version_id)
     held_out = None
@@ -101,11 +107,13 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
             project_id=project_id, version_id=ask.held_out_version_id
         )
     for role, rows_of in (("dataset", dataset), ("held_out", held_out)):
-        if rows_of is not None and rows_of.kind != RowKind.CHAT:
+        wanted = hyperparameters.LEARNS_FROM[ask.method]
+        if rows_of is not None and rows_of.kind not in wanted:
+            kinds = " or ".join(wanted)
             raise Invalid(
-                f"{rows_of.label} holds {rows_of.kind} rows; {ask.method} learns from chats.",
-                Detail(field=role, rule="rows of messages", value=rows_of.kind,
-                       fix="publish a version whose rows have questions and answers"),
+                f"{rows_of.label} holds {rows_of.kind} rows; {ask.method} learns from {kinds}s.",
+                Detail(field=role, rule=f"rows of kind {kinds}", value=rows_of.kind,
+                       fix=_FIXES[wanted[0]]),
             )  # fmt: skip
     limits = limits_of(base)
     _check_values(ask, limits)
@@ -119,7 +127,9 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
                 fix="add rows to the dataset and publish a new version",
             ),
         )
-    lengths = rows.measure(dataset_uri=dataset.uri, base_uri=base.uri, row_count=dataset.rows)
+    lengths = rows.measure(
+        dataset_uri=dataset.uri, base_uri=base.base_uri or base.uri, row_count=dataset.rows
+    )
     _check_lengths(lengths, limits)
     resolved = hyperparameters.resolve(
         ask.method,
@@ -137,6 +147,7 @@ def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
         project_id=project_id,
         base_name=base.reference,
         base_version_id=ask.base_version_id,
+        method=ask.method,
         scale=ask.scale,
         resolved=resolved.values,
         rows=dataset.rows,
@@ -170,15 +181,6 @@ def _check_room(ask: Ask, estimate: Estimate) -> None:
         details.append(Detail(field="memory", rule=rule, value=f"{need / 1e9:.1f} GB", fix=fix))
     if details:
         raise Invalid("This machine can never run that.", *details)
-
-
-def _check_base(base: registry.VersionFact) -> None:
-    if base.base_uri:
-        raise Invalid(
-            f"{base.reference} is an adapter; training starts from whole weights.",
-            Detail(field="base", rule="a whole model", value=base.reference,
-                   fix=f"train {base.parent}, or export the merged weights and import them"),
-        )  # fmt: skip
 
 
 def _result_name(ask: Ask, base: registry.VersionFact) -> str:
@@ -283,6 +285,7 @@ def create_job(
         output_uri=backends.objects().uri(f"projects/{project_id}/jobs/{job_id}"),
         queued_at=now,
         base_version_id=ask.base_version_id,
+        whole_version_id=base.base_version_id or base.id,
         base_name=base.reference,
         base_sha256=base.sha256,
         result_name=_result_name(ask, base),
@@ -312,7 +315,9 @@ def _inputs(
     dataset: datasets.VersionFact,
     held_out: datasets.VersionFact | None,
 ) -> dict[str, str]:
-    inputs = {"base": base.uri, "dataset": dataset.uri}
+    inputs = {"base": base.base_uri or base.uri, "dataset": dataset.uri}
+    if base.base_uri:
+        inputs["adapter"] = base.uri
     if held_out is not None:
         inputs["held_out"] = held_out.uri
     return inputs

@@ -2,7 +2,7 @@
 
 Tokenizer and chat template come from strangers, and what they do with a row may never end. So this
 file is started as a script of its own: the first line of its input is the model's documents, each
-line after that one row; it answers with one JSON list of lengths.
+line after that one row; it answers with one JSON list of pairs of lengths.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ CPU_SECONDS = 60
 MEMORY_BYTES = 4 * 1024**3
 
 
-def count(given: dict[str, Any], rows: list[str]) -> list[int]:
-    """Tokens of each row. `given`: tokenizer (text), template (text or null), special (dict)."""
+def count(given: dict[str, Any], rows: list[str]) -> list[tuple[int, int]]:
+    """Tokens of each row, and of its longest sequence: a pair of answers is two sequences.
+
+    `given`: tokenizer (text), template (text or null), special (dict).
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(given["tokenizer"])
@@ -27,8 +30,18 @@ def count(given: dict[str, Any], rows: list[str]) -> list[int]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     render = _renderer(given)
-    texts = [render(json.loads(row)["messages"]) for row in rows]
-    return [len(e.ids) for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    chats = [_conversations(json.loads(row)) for row in rows]
+    texts = [render(messages) for row in chats for messages in row]
+    lengths = iter(len(e.ids) for e in tokenizer.encode_batch(texts, add_special_tokens=False))
+    found = [[next(lengths) for _ in row] for row in chats]
+    return [(sum(row), max(row)) for row in found]
+
+
+def _conversations(row: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    if "messages" in row:
+        return [row["messages"]]
+    asked = row["input"]["messages"]
+    return [[*asked, *row["preferred_output"]], [*asked, *row["non_preferred_output"]]]
 
 
 def _plainly(messages: list[dict[str, Any]]) -> str:

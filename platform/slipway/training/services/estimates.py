@@ -19,8 +19,9 @@ from slipway_contracts import hyperparameters
 from slipway_contracts.hyperparameters import Limits
 
 #: Floating-point operations per token and parameter: 2 forward, 2 back to the inputs, 2 to the
-#: weights; LoRA leaves out most of the last.
+#: weights; LoRA leaves out most of the last. A reference model takes 2 more.
 FLOPS = {"lora": 4.0, "full": 6.0}
+REFERENCE_FLOPS = {"sft": 0.0, "dpo": 2.0}
 #: Where nothing was measured yet: operations per second of one CPU core, of one GPU, the time a
 #: step takes on top, and load and store of a small model.
 CORE_FLOPS, GPU_FLOPS, STEP_SECONDS, FIXED_SECONDS = 5e10, 1e14, 0.02, 3.0
@@ -56,6 +57,7 @@ def estimate(
     project_id: UUID,
     base_name: str,
     base_version_id: UUID,
+    method: str,
     scale: str,
     resolved: dict[str, Any],
     rows: int,
@@ -67,10 +69,10 @@ def estimate(
 ) -> Estimate:
     """`tokens` is of one epoch; `resolved` has no "auto" left."""
     need = hyperparameters.estimate(
-        scale, resolved, rows=rows, tokens=tokens, limits=limits, workers=workers
+        method, scale, resolved, rows=rows, tokens=tokens, limits=limits, workers=workers
     )
     seconds, band, basis = _seconds(
-        base_version_id, scale, need.tokens, need.steps, limits, workers=workers, gpus=gpus
+        base_version_id, method, scale, need.tokens, need.steps, limits, workers=workers, gpus=gpus
     )
     starts_in, starts_reason = _start(now)
     price = charging.price(
@@ -102,6 +104,7 @@ def estimate(
 
 def _seconds(
     base_version_id: UUID,
+    method: str,
     scale: str,
     tokens: int,
     steps: int,
@@ -112,7 +115,7 @@ def _seconds(
 ) -> tuple[float, float, str]:
     """Seconds from start to end, half-width of the band as a share, and what they come from."""
     finished = TrainingJob.objects.filter(
-        phase=Phase.SUCCEEDED, scale=scale, workers=workers, gpus=gpus
+        phase=Phase.SUCCEEDED, method=method, scale=scale, workers=workers, gpus=gpus
     ).order_by("-finished_at", "pk")
     same_model = [
         pace
@@ -125,7 +128,8 @@ def _seconds(
         band = 0.25 if len(same_model) < 3 else 0.15
         counted = f"{len(same_model)} earlier job" + ("s" if len(same_model) > 1 else "")
         return tokens / rate + fixed, band, f"{counted} with this model here"
-    work = FLOPS[scale] * max(limits.parameters, 1) * tokens
+    flops = FLOPS[scale] + REFERENCE_FLOPS[method]
+    work = flops * max(limits.parameters, 1) * tokens
     speed = GPU_FLOPS * gpus if gpus else CORE_FLOPS * (os.cpu_count() or 1)
     seconds = work / speed + steps * STEP_SECONDS + FIXED_SECONDS
     return seconds, 0.5, "arithmetic from the model's size; no job with this model ran here yet"

@@ -77,7 +77,7 @@ class AdapterCheckpoint:
 def adapter_checkpoints(base_version_ids: set[UUID]) -> list[AdapterCheckpoint]:
     """Every checkpoint of LoRA jobs upon these versions, in the order they were made; one query."""
     rows = (
-        Checkpoint.objects.filter(job__scale="lora", job__base_version_id__in=base_version_ids)
+        Checkpoint.objects.filter(job__scale="lora", job__whole_version_id__in=base_version_ids)
         .select_related("job")
         .order_by("created_at", "pk")
     )
@@ -88,7 +88,7 @@ def adapter_checkpoints(base_version_ids: set[UUID]) -> list[AdapterCheckpoint]:
             model=row.job.result_name,
             step=row.step,
             uri=row.uri,
-            base_version_id=row.job.base_version_id,
+            base_version_id=row.job.whole_version_id,
             version_id=row.job.result_version_id,
             created_at=row.created_at,
         )

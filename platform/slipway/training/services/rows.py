@@ -30,7 +30,7 @@ _SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Row `number`, counted from 1, and its length."""
+    """Row `number`, counted from 1, and the length of its longest sequence."""
 
     number: int
     tokens: int
@@ -72,10 +72,10 @@ def measure(*, dataset_uri: str, base_uri: str, row_count: int) -> Lengths:
             heapq.heappushpop(widest, (len(line), number, line))
     also = [(number, line) for _, number, line in widest]
     counts = _count(base_uri, [line for _, line in chosen + also])
-    sampled_tokens = sum(counts[: len(chosen)])
+    sampled_tokens = sum(tokens for tokens, _ in counts[: len(chosen)])
     sampled_bytes = sum(len(line) for _, line in chosen)
     numbers = [number for number, _ in chosen + also]
-    rows = (Row(number=n, tokens=t) for n, t in zip(numbers, counts, strict=True))
+    rows = (Row(number=n, tokens=t) for n, (_, t) in zip(numbers, counts, strict=True))
     return Lengths(
         tokens=sampled_tokens
         if exact
@@ -90,7 +90,7 @@ def _lines(key: str) -> Iterator[tuple[int, bytes]]:
         yield from enumerate((line.strip() for line in stream if line.strip()), start=1)
 
 
-def _count(base_uri: str, lines: list[bytes]) -> list[int]:
+def _count(base_uri: str, lines: list[bytes]) -> list[tuple[int, int]]:
     header = json.dumps(_documents(base_uri)).encode()
     # -I: nothing of our environment or folder reaches it; sys.executable: the same libraries.
     try:
@@ -99,7 +99,7 @@ def _count(base_uri: str, lines: list[bytes]) -> list[int]:
             input=b"\n".join([header, *lines]), capture_output=True, check=False,
             env={"TOKENIZERS_PARALLELISM": "false"}, timeout=_SECONDS,
         )  # fmt: skip
-        counts: list[int] = json.loads(done.stdout)
+        counts: list[tuple[int, int]] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError) as error:
         raise _uncounted(f"it took more than {counting.CPU_SECONDS} s, or failed") from error
     return counts

@@ -1,0 +1,171 @@
+"""Chat completions that were stored: taken in from the gateway's spool, shown, changed, deleted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from slipway.core import spools
+from slipway.door.models import CompletionSpool, StoredCompletion
+from slipway.door.services import chunks, words
+from slipway_contracts.kept import CompletionLine
+
+logger = logging.getLogger(__name__)
+
+#: Kept for so long, as at OpenAI.
+KEPT = timedelta(days=30)
+_lines = msgspec.json.Decoder(CompletionLine)
+_metadata = msgspec.json.Decoder(words.Metadata)
+
+
+class _LostRace(Exception):
+    """Another worker takes in the same file."""
+
+
+def take_in(*, now: datetime, directory: Path | None = None) -> None:
+    """Store what the gateways spooled, each completion once. Safe to run twice at once."""
+    for path in sorted((directory or settings.COMPLETIONS_SPOOL).glob("*.jsonl")):
+        try:
+            row, _ = CompletionSpool.objects.get_or_create(
+                name=path.name, defaults={"created_at": now}
+            )
+
+            def store(offset: int, data: bytes, path: Path = path) -> None:
+                _store(path, offset, data)
+
+            if spools.take_in(path, offset=row.offset_bytes, store=store):
+                row.delete()
+        except (_LostRace, FileNotFoundError):
+            logger.info("another worker takes in %s", path.name)
+
+
+def _store(path: Path, offset: int, data: bytes) -> None:
+    rows = []
+    for line in data.splitlines():
+        try:
+            rows.append(_row(_lines.decode(line)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            spools.reject(path, offset, line, f"no completion: {error!r}"[:300])
+    with transaction.atomic():
+        here = CompletionSpool.objects.filter(name=path.name, offset_bytes=offset)
+        if not here.update(offset_bytes=offset + len(data)):
+            raise _LostRace(path.name)
+        StoredCompletion.objects.bulk_create(
+            [row for row in rows if row is not None], ignore_conflicts=True, batch_size=100
+        )
+
+
+def _row(line: CompletionLine) -> StoredCompletion | None:
+    """None where the stream told nothing that could be kept."""
+    request = json.loads(line.request)
+    streamed = line.answer.startswith(("data:", ":"))
+    answer = chunks.completion_of(line.answer) if streamed else json.loads(line.answer)
+    if answer is None:
+        return None
+    left_out = {"messages", "metadata", "model", "store", "stream", "stream_options"}
+    return StoredCompletion(
+        created_at=datetime.fromtimestamp(line.at, tz=UTC),
+        project_id=UUID(line.project_id),
+        name=str(answer["id"])[:128],
+        request_id=line.request_id,
+        model=str(answer["model"])[:256],
+        metadata=_kept_metadata(request.get("metadata")),
+        body=answer,
+        messages=request["messages"],
+        settings={key: value for key, value in request.items() if key not in left_out},
+    )
+
+
+def _kept_metadata(given: Any) -> dict[str, str] | None:
+    # It was answered already: what is no metadata cannot be refused any more.
+    try:
+        return msgspec.convert(given, words.Metadata | None)
+    except msgspec.ValidationError:
+        return None
+
+
+def rows(*, project_id: UUID) -> QuerySet[StoredCompletion]:
+    return StoredCompletion.objects.filter(project_id=project_id)
+
+
+def of(*, project_id: UUID, name: str) -> StoredCompletion:
+    """A stored completion of the project; Gone otherwise."""
+    found = rows(project_id=project_id).filter(name=name).first()
+    if found is None:
+        raise words.Gone(
+            f"No stored chat completion: {name[:100]!r}. It is kept for 30 days if it was asked "
+            "with store: true, and shows a moment after it was answered.",
+            param="completion_id",
+        )
+    return found
+
+
+def shown(row: StoredCompletion) -> dict[str, Any]:
+    """The completion as it was answered, with its metadata and how it was asked."""
+    settings_of = {
+        key: row.settings.get(key)
+        for key in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed",
+                    "tools", "tool_choice", "response_format")
+    }  # fmt: skip
+    return row.body | {"metadata": row.metadata or {}, "request_id": row.request_id} | settings_of
+
+
+def messages_of(row: StoredCompletion) -> list[dict[str, Any]]:
+    """What it was asked with, each message with an id; parts stand apart from text."""
+    found = []
+    for number, message in enumerate(row.messages):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else None
+        kept = {key: message[key] for key in ("name", "tool_calls", "tool_call_id")
+                if key in message}  # fmt: skip
+        found.append(
+            {"id": f"{row.name}-{number}", "role": message.get("role"),
+             "content": None if parts else content, "content_parts": parts} | kept
+        )  # fmt: skip
+    return found
+
+
+def stored(
+    *,
+    project_id: UUID,
+    metadata: Mapping[str, str] | None = None,
+    model: str | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+    limit: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Stored completions, oldest first: id, model, metadata, messages, body (the completion)."""
+    found = rows(project_id=project_id)
+    if model is not None:
+        found = found.filter(model=model)
+    if created_after is not None:
+        found = found.filter(created_at__gte=created_after)
+    if created_before is not None:
+        found = found.filter(created_at__lt=created_before)
+    count = 0
+    for row in found.order_by("created_at", "pk").iterator(chunk_size=100):
+        has = row.metadata or {}
+        if any(has.get(key) != value for key, value in (metadata or {}).items()):
+            continue
+        if limit is not None and count >= limit:
+            return
+        count += 1
+        yield {"id": row.name, "model": row.model, "metadata": has, "messages": row.messages,
+               "body": row.body}  # fmt: skip
+
+
+def forget(now: datetime) -> None:
+    StoredCompletion.objects.filter(created_at__lt=now - KEPT).delete()
+    CompletionSpool.objects.filter(created_at__lt=now - timedelta(days=1)).exclude(
+        name__in=[path.name for path in settings.COMPLETIONS_SPOOL.glob("*.jsonl")]
+    ).delete()

@@ -1,0 +1,136 @@
+"""So many requests at a time for each deployment, the others in a queue: people before batches.
+
+Pure: who waits is told by a callback, and time is given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from slipway.gateway import errors
+from slipway.gateway.errors import Refusal
+from slipway.gateway.facts import Route
+
+#: Nobody waits longer than this, in seconds.
+LONGEST_WAIT = 30.0
+#: Of the places of a deployment, background work has at most this part, rounded up.
+BACKGROUND_SHARE = 0.5
+
+
+class Place:
+    """A place at a deployment, had or waited for; to be given back by `leave`, once."""
+
+    __slots__ = ("background", "called", "lane", "ready", "until")
+
+    def __init__(
+        self, lane: _Lane, ready: Callable[[], None], *, background: bool, until: float
+    ) -> None:
+        self.lane = lane
+        self.background = background
+        #: It is this one's turn; before, it only waits.
+        self.called = False
+        self.ready = ready
+        #: In the same seconds as `now`.
+        self.until = until
+
+
+class _Lane:
+    """Who is at work at one deployment, and who waits."""
+
+    __slots__ = ("at_once", "background", "busy", "queues")
+
+    def __init__(self) -> None:
+        self.at_once = 0
+        self.busy = self.background = 0
+        #: People first, then background work.
+        self.queues: tuple[deque[Place], deque[Place]] = (deque(), deque())
+
+    def waiting(self) -> int:
+        return len(self.queues[0]) + len(self.queues[1])
+
+    def room(self, *, background: bool) -> bool:
+        """There is a place for one more of this kind."""
+        most = max(1, int(self.at_once * BACKGROUND_SHARE + 0.5))
+        return self.busy < self.at_once and (not background or self.background < most)
+
+
+class Lanes:
+    """The lanes of one gateway process, by deployment."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+
+    def enter(
+        self, route: Route, *, background: bool, now: float, ready: Callable[[], None]
+    ) -> Place | Refusal:
+        """A place, `called` at once or when `ready` is called; or no, with when to ask again."""
+        lane = self._lanes.get(route.deployment_id)
+        if lane is None:
+            lane = self._lanes[route.deployment_id] = _Lane()
+        lane.at_once = route.at_once
+        place = Place(lane, ready, background=background, until=now + LONGEST_WAIT)
+        # Background work that waits does not keep people out.
+        ahead = lane.waiting() if background else len(lane.queues[0])
+        if not ahead and lane.room(background=background):
+            self._call(place)
+            return place
+        if ahead >= route.queue:
+            self._forget(route.deployment_id, lane)
+            return full(route)
+        lane.queues[background].append(place)
+        return place
+
+    def leave(self, deployment_id: str, place: Place) -> None:
+        """Done, or no longer waiting; whose turn it is now is told."""
+        lane = place.lane
+        if place.called:
+            lane.busy -= 1
+            lane.background -= place.background
+        else:
+            lane.queues[place.background].remove(place)
+        while (queue := lane.queues[0] or lane.queues[1]) and lane.room(
+            background=queue[0].background
+        ):
+            following = queue.popleft()
+            self._call(following)
+            following.ready()
+        self._forget(deployment_id, lane)
+
+    def in_flight(self, deployment_id: str) -> int:
+        lane = self._lanes.get(deployment_id)
+        return lane.busy if lane is not None else 0
+
+    def waiting(self, deployment_id: str) -> int:
+        lane = self._lanes.get(deployment_id)
+        return lane.waiting() if lane is not None else 0
+
+    @staticmethod
+    def _call(place: Place) -> None:
+        place.called = True
+        place.lane.busy += 1
+        place.lane.background += place.background
+
+    def _forget(self, deployment_id: str, lane: _Lane) -> None:
+        if not lane.busy and not lane.waiting():
+            self._lanes.pop(deployment_id, None)
+
+
+def full(route: Route) -> Refusal:
+    """No place, and none to wait in."""
+    waiting = f" and {route.queue} waiting" if route.queue else ""
+    return errors.unavailable(
+        f"The model `{route.name}` has {route.at_once} requests in flight{waiting}, its limit; "
+        "ask again shortly, or give the deployment more replicas or a longer queue.",
+        retry_after=1,
+        code="overloaded",
+    )
+
+
+def too_long(route: Route) -> Refusal:
+    """It waited its time, and its turn did not come."""
+    return errors.unavailable(
+        f"The model `{route.name}` had no place within {LONGEST_WAIT:g} s; ask again shortly.",
+        retry_after=5,
+        code="overloaded",
+    )

@@ -1,0 +1,41 @@
+"""What traffic does for others: rules and external models, for the gateway and its door."""
+
+from __future__ import annotations
+
+from slipway.traffic.services.changes import follow, numbers
+from slipway.traffic.services.externals import (
+    ExternalFact,
+    Place,
+    all_externals,
+    change,
+    check,
+    external_row,
+    forget,
+    place_of,
+    purpose_of,
+    register,
+    resolve,
+    tls,
+)
+from slipway.traffic.services.rules import RuleFact, all_rules, lift_rule, set_rule
+
+__all__ = [
+    "ExternalFact",
+    "Place",
+    "RuleFact",
+    "all_externals",
+    "all_rules",
+    "change",
+    "check",
+    "external_row",
+    "follow",
+    "forget",
+    "lift_rule",
+    "numbers",
+    "place_of",
+    "purpose_of",
+    "register",
+    "resolve",
+    "set_rule",
+    "tls",
+]

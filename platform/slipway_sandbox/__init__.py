@@ -1,0 +1,1 @@
+"""Python that nobody vouches for, run where it can reach nothing; standard library only."""

@@ -1,0 +1,133 @@
+"""Stored chat completions by the `openai` package: kept after the answer, exactly once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from gateway_world import chunk_of, completion_of
+
+from slipway.door.models import CompletionSpool, StoredCompletion
+from slipway.door.services import chunks, completions
+from slipway.gateway.spool import Spool
+from slipway_contracts.kept import CompletionLine
+
+pytestmark = pytest.mark.django_db
+PROJECT = "a0000000-0000-0000-0000-000000000001"
+
+
+def line(number: int, **more: Any) -> CompletionLine:
+    asked = {
+        "model": "m",
+        "messages": [{"role": "user", "content": f"row {number}"}],
+        "store": True,
+    }
+    answer = completion_of("m", "fine", 3, 1) | {"id": f"chatcmpl-{number}"}
+    return CompletionLine(
+        request_id=f"req_{number}", at=1_750_000_000 + number, project_id=PROJECT,
+        request=json.dumps(asked | more), answer=json.dumps(answer),
+    )  # fmt: skip
+
+
+def events(*choices: dict[str, Any]) -> str:
+    said = "".join(f"data: {json.dumps(chunk_of('m', [choice]))}\n\n" for choice in choices)
+    return f": alive\n\n{said}data: [DONE]\n\n"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def take_in(folder: Path) -> list[str]:
+    completions.take_in(now=timezone.now(), directory=folder)
+    return list(StoredCompletion.objects.order_by("created_at").values_list("name", flat=True))
+
+
+def test_completions_are_taken_in_as_they_come_and_once(tmp_path: Path, spool: Spool) -> None:
+    spool.write(line(1, metadata={"a": "b"}))
+    assert take_in(tmp_path) == ["chatcmpl-1"]
+    spool.write(line(1))
+    spool.write(line(2, metadata={"a": 5}))
+    assert take_in(tmp_path) == take_in(tmp_path) == ["chatcmpl-1", "chatcmpl-2"]
+    first, second = StoredCompletion.objects.order_by("created_at")
+    assert (first.metadata, second.metadata) == ({"a": "b"}, None)
+    spool.stop()
+    take_in(tmp_path)
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert not CompletionSpool.objects.exists()
+
+
+def test_lines_that_are_no_completion_do_not_stop_the_others(tmp_path: Path, spool: Spool) -> None:
+    for number, answer in enumerate(('{"id": 1}', "data: {\n\n", "[DONE]", "[]")):
+        bad = line(number)
+        bad.answer = answer
+        spool.write(bad)
+    silent = line(7)
+    silent.answer = "data: [DONE]\n\n"
+    spool.write(silent)
+    spool.write(line(9))
+    assert take_in(tmp_path) == ["chatcmpl-9"]
+    assert len(next(tmp_path.glob("*.rejected")).read_text().splitlines()) == 4
+
+
+def test_a_stream_is_put_together_as_the_answer_it_was() -> None:
+    def call(index: int, **function: str) -> dict[str, Any]:
+        start = {"id": f"call_{index}", "type": "function"} if "name" in function else {}
+        return {"tool_calls": [{"index": index, **start, "function": function}]}
+
+    token = {"token": "a", "logprob": -1.0, "bytes": None, "top_logprobs": []}
+    said: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""}, {"content": "a"}, {"content": "b"},
+        call(0, name="f", arguments=""), call(0, arguments="{}"), call(1, name="g", arguments="[]"),
+    ]  # fmt: skip
+    told = [{"index": 1, "delta": delta, "finish_reason": None} for delta in said]
+    told[1]["logprobs"] = {"content": [token]}
+    told += [{"index": 0, "delta": {"content": "x"}, "finish_reason": "length"},
+             {"index": 1, "delta": {}, "finish_reason": "tool_calls"}]  # fmt: skip
+    made = chunks.completion_of(events(*told))
+    assert made is not None
+    zero, one = made["choices"]
+    assert (zero["message"]["content"], zero["finish_reason"]) == ("x", "length")
+    assert (one["message"]["content"], one["finish_reason"]) == ("ab", "tool_calls")
+    assert one["logprobs"]["content"] == [token]
+    calls = [(call["id"], call["function"]) for call in one["message"]["tool_calls"]]
+    assert calls == [("call_0", {"name": "f", "arguments": "{}"}),
+                     ("call_1", {"name": "g", "arguments": "[]"})]  # fmt: skip
+    assert made["object"] == "chat.completion"
+
+
+def test_stored_completions_are_data_for_evals(tmp_path: Path, spool: Spool) -> None:
+    for number in range(6):
+        kind = "even" if number % 2 == 0 else "odd"
+        spool.write(line(number, metadata={"kind": kind}))
+    take_in(tmp_path)
+    row = StoredCompletion.objects.get(name="chatcmpl-2")
+
+    def names(**wanted: Any) -> list[str]:
+        return [each["id"] for each in completions.stored(project_id=row.project_id, **wanted)]
+
+    assert names(metadata={"kind": "odd"}, limit=2) == ["chatcmpl-1", "chatcmpl-3"]
+    assert names(created_after=row.created_at, model="m")[0] == "chatcmpl-2"
+    assert names(created_before=row.created_at) == ["chatcmpl-0", "chatcmpl-1"]
+    assert names(model="other") == []
+    found = next(completions.stored(project_id=row.project_id))
+    assert found["messages"] == [{"role": "user", "content": "row 0"}]
+
+
+def test_after_thirty_days_they_are_gone(tmp_path: Path, spool: Spool) -> None:
+    spool.write(line(1))
+    take_in(tmp_path)
+    made = StoredCompletion.objects.get().created_at
+    completions.forget(made + timedelta(days=29))
+    assert StoredCompletion.objects.exists()
+    completions.forget(made + timedelta(days=31))
+    assert not StoredCompletion.objects.exists()
