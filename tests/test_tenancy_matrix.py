@@ -32,6 +32,7 @@ PUBLIC = {"/api/v1/health", "/api/v1/session", "/api/v1/invites/accept", "/v1/^.
 TABLES = {
     "dataset_id": "datasets.Dataset",
     "dataset-versions version_id": "datasets.Version",
+    "other_version_id": "datasets.Version",
     "dataset-exports export_id": "datasets.Export",
     "check_id": "datasets.LeakCheck",
     "model_id": "registry.Model",

@@ -1,16 +1,11 @@
 """What others may ask of the audit log."""
 
 from slipway.audit.services.reading import (
-<<<<<<< HEAD
     acts_since,
     entries_of,
     export_lines,
     last_number,
-=======
-    entries_of,
-    export_lines,
     moment,
->>>>>>> next
     newest,
     verify_stored,
 )
@@ -21,11 +16,8 @@ __all__ = [
     "acts_since",
     "entries_of",
     "export_lines",
-<<<<<<< HEAD
     "last_number",
-=======
     "moment",
->>>>>>> next
     "newest",
     "public_key",
     "record",
