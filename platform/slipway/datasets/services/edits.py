@@ -21,6 +21,7 @@ from slipway.datasets.models import Phase, Version
 from slipway.datasets.services import catalogue, fetch, reading, rows
 from slipway.datasets.services.checking import Progress
 from slipway.datasets.services.facts import version_of
+from slipway.datasets.services.unpack import Unreadable
 from slipway_contracts.formats import LIMITS, Container, Format
 
 MOST = 10_000
@@ -113,7 +114,7 @@ def _check_lines(parent: Version) -> None:
             try:
                 text = reading.Text(stream, Format(given) if given else None)
                 found = text.detected.container
-            except reading.Unreadable:
+            except Unreadable:
                 found = None
     if found is not Container.JSONL:
         raise Conflict(
