@@ -190,6 +190,19 @@ function Checkpoints({ job }: { job: JobOut }) {
           render: (_: unknown, row: (typeof rows)[number]) => (row.values as Record<string, number | undefined>)[name]?.toPrecision(4) ?? "–",
         })),
         { title: t("created"), render: (_, row) => <When at={row.at} /> },
+        // A LoRA's checkpoint answers by name where its base is deployed, while the job still runs.
+        ...(job.scale === "lora"
+          ? [
+              {
+                title: t("checkpoint.chat"),
+                render: (_: unknown, row: (typeof rows)[number]) => (
+                  <LinkButton size="small" to={`/playground?models=${encodeURIComponent(`${job.model}:ckpt-step-${row.step}`)}`}>
+                    {t("checkpoint.chat")}
+                  </LinkButton>
+                ),
+              },
+            ]
+          : []),
       ]}
     />
   );
