@@ -104,7 +104,7 @@ export function Labelling({ version }: { version: DatasetVersionOut }) {
           <Messages turns={turnsOf(row)} />
           {typing !== undefined && (
             <div>
-              <Input.TextArea autoFocus autoSize={{ minRows: 3, maxRows: 14 }} aria-label={t("label.answer")} value={typing} onChange={(event) => setTyping(event.target.value)} />
+              <Input.TextArea autoFocus rows={3} aria-label={t("label.answer")} value={typing} onChange={(event) => setTyping(event.target.value)} />
               <span className="quiet">{t("label.answer.keys")}</span>
             </div>
           )}

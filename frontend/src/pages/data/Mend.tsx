@@ -52,7 +52,7 @@ export function Mend({ versionId, fault, kept, onKeep }: Props) {
           <Input.TextArea
             className="mono"
             autoFocus
-            autoSize={{ minRows: 4, maxRows: 18 }}
+            rows={4}
             aria-label={t("mend.title", { n: fault.line })}
             aria-invalid={wrong !== ""}
             value={text}
