@@ -68,10 +68,13 @@ function Line({ sign, number, row }: { sign: "+" | "−"; number: number | null;
 function Changed({ each }: { each: DatasetDifferenceOut }) {
   const old = answerOf(each.other_value as Row) ?? "";
   const now = answerOf(each.value as Row) ?? "";
+  const label = (each.value as Row).label;
   return (
     <li data-sign="~">
       <span className="number">~ {(each.row ?? 0) + 1}</span>
-      <span>{asked(each.value)}</span>
+      <span>
+        {asked(each.value)} {typeof label === "string" && <Tag>{label}</Tag>}
+      </span>
       <span>
         <del>{marked(old, now).map((piece, index) => (piece.differs ? <b key={index}>{piece.text}</b> : piece.text))}</del>
         <br />

@@ -1,4 +1,5 @@
 // Labelling by keyboard: one row at a time, another answer, a thumb, the better of two; saved as the next version.
+import { DislikeOutlined, LikeOutlined } from "@ant-design/icons";
 import { useMutation } from "@tanstack/react-query";
 import { Alert, Button, Input, Select, Space, Tag } from "antd";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
@@ -111,8 +112,8 @@ export function Labelling({ version }: { version: DatasetVersionOut }) {
           <Space wrap>
             <Button onClick={() => setTyping(answerOf(row) ?? "")}>{t("label.edit")} (E)</Button>
             {isPair(row) && <Button onClick={() => keep(swapped(row))}>{t("label.swap")} (S)</Button>}
-            <Button onClick={() => (keep(thumbed(row, "good")), go(1))}>👍 {t("label.good")} (1)</Button>
-            <Button onClick={() => (keep(thumbed(row, "bad")), go(1))}>👎 {t("label.bad")} (2)</Button>
+            <Button icon={<LikeOutlined />} onClick={() => (keep(thumbed(row, "good")), go(1))}>{t("label.good")} (1)</Button>
+            <Button icon={<DislikeOutlined />} onClick={() => (keep(thumbed(row, "bad")), go(1))}>{t("label.bad")} (2)</Button>
             <Button danger onClick={() => (keep(null), go(1))}>{t("label.remove")} (X)</Button>
             {done !== undefined && <Button onClick={() => keep(undefined)}>{t("label.undo")} (U)</Button>}
           </Space>
