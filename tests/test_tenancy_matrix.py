@@ -38,6 +38,7 @@ PUBLIC = {
 TABLES = {
     "dataset_id": "datasets.Dataset",
     "dataset-versions version_id": "datasets.Version",
+    "other_version_id": "datasets.Version",
     "dataset-exports export_id": "datasets.Export",
     "check_id": "datasets.LeakCheck",
     "model_id": "registry.Model",
@@ -331,6 +332,8 @@ def test_lists_show_only_ones_own(scene: Scene) -> None:
     for path, method, _ in guarded():
         if method == "GET" and "{" not in path:
             answer = asking.get(path)
+            if getattr(answer, "is_async", False):
+                continue  # does not end; tests/test_live.py asks what it tells to whom
             text = b"".join(answer.streaming_content) if answer.streaming else answer.content
             leaked = {s for s in secrets if s in text.decode()}
             assert not leaked, f"{path} shows {leaked}"

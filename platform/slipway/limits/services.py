@@ -123,6 +123,13 @@ def set_limit(
     return row
 
 
+def limit(*, maker: tenancy.Principal, limit_id: UUID) -> RateLimit:
+    row = RateLimit.objects.filter(pk=limit_id, project_id=maker.project_id).first()
+    if row is None:
+        raise NotFound("There is no such limit in this project.")
+    return row
+
+
 def lift_limit(*, maker: tenancy.Principal, limit_id: UUID) -> None:
     _only_owners(maker)
     if not RateLimit.objects.filter(pk=limit_id, project_id=maker.project_id).delete()[0]:
