@@ -86,7 +86,7 @@ def test_a_model_is_asked_and_judged_row_by_row(door: Door, client: openai.OpenA
     by_criterion = {r.testing_criteria: r.passed for r in done.per_testing_criteria_results}
     assert [v for k, v in by_criterion.items() if k.startswith("equal-")] == [3]
     used = done.per_model_usage[0]
-    assert (used.model_name, used.invocation_count, used.total_tokens) == ("m", 6, 72)
+    assert (used.to_dict()["model_name"], used.invocation_count, used.total_tokens) == ("m", 6, 72)
     items = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, limit=2))
     assert sorted(i.datasource_item_id for i in items) == list(range(6))
     failed = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, status="fail"))
