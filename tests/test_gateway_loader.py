@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -206,3 +207,16 @@ def test_an_external_model_is_a_route_once_its_name_is_looked_up(
     )  # fmt: skip
     assert load().routes[key].endpoints != (), "a secret that was opened stays open"
     assert Loader()().routes[key].reason.startswith("its credential cannot be opened")
+
+
+def test_an_address_that_is_no_longer_allowed_keeps_nobody_else_out(
+    owner: Any, key: Any, deployment: Any, settings: Any
+) -> None:
+    settings.EXTERNAL_NETWORKS = [ip_network("127.0.0.0/8")]
+    traffic.register(
+        project_id=owner.project_id, name="far", url="http://127.0.0.1:9/v1", now=timezone.now()
+    )
+    settings.EXTERNAL_NETWORKS = []
+    picture = Loader()()
+    assert list(picture.keys) == [key.digest]
+    assert [name for _, name in picture.routes] == ["m"]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from slipway.core.errors import Invalid
 from slipway.gateway import adapters
 from slipway.gateway.facts import Key, Limit, Origin, Route, Rule, Snapshot
 from slipway.gateway.whereabouts import Whereabouts
@@ -109,7 +110,12 @@ class Loader:
         routes = {(str(fact.project_id), fact.name): _route(fact) for fact in facts}
         places = set()
         for external in traffic.all_externals():
-            place = traffic.place_of(external.url)
+            try:
+                place = traffic.place_of(external.url)
+            except Invalid as error:
+                # Allowed when it was registered; the installation has thought better of it.
+                logger.warning("external model %s is passed over: %s", external.id, error.message)
+                continue
             places.add(place)
             route = self._external(external, place)
             routes.setdefault((route.project_id, route.name), route)
