@@ -61,7 +61,7 @@ def load() -> Snapshot:
 
 def shared() -> Exchange | None:
     """Where the limits are shared with other gateways, as in production: by the database."""
-    if "DJANGO_SETTINGS_MODULE" not in os.environ:
+    if "SHARE_LIMITS" not in os.environ:
         return None
     import django
 

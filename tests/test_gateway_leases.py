@@ -168,6 +168,23 @@ def test_without_the_store_each_goes_on_with_its_part(
     assert 50 <= asyncio.run(story()) <= 300
 
 
+def test_a_store_that_was_never_there_refuses_nobody() -> None:
+    async def story() -> list[bool]:
+        store = Store()
+        store.away = True
+        gateways = Gateways(store, Limit(requests_per_minute=600, at_once=4), 1)
+        await gateways.ask(0)
+        await asyncio.sleep(0.6)
+        got = [isinstance(await gateways.ask(0), Hold) for _ in range(6)]
+        await gateways.stop()
+        return got
+
+    # As many at one time as the limit says, the first ask among them.
+    got = asyncio.run(story())
+    assert got[0]
+    assert sum(got) <= 4
+
+
 def test_alone_it_asks_seldom_and_at_rest_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "IDLE_SECONDS", 0.5)
 
@@ -220,6 +237,7 @@ def processes(tmp_path: Path) -> Iterator[Any]:
         "SLIPWAY_TEST_HOME": str(tmp_path),
         "DJANGO_SETTINGS_MODULE": "embedded_settings",
         "LIMIT": "120",
+        "SHARE_LIMITS": "1",
     }
     environment.pop("PYTEST_XDIST_WORKER", None)
     subprocess.run(

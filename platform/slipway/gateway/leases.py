@@ -154,10 +154,13 @@ class Leases:
                 bucket.level += grant
                 bucket.held += grant
             elif exchanged is None and bucket.name in given:
-                # Nobody to ask: an even part of what comes back is ours.
-                share = bucket.rate * min(since, RENEW_SECONDS) / (1 + self._others)
-                bucket.give_back(given[bucket.name] + share)
+                # Nobody to ask: an even part of the places, and of what comes back, is ours.
                 bucket.held += given[bucket.name]
+                share = bucket.rate * min(since, RENEW_SECONDS) / (1 + self._others)
+                if not bucket.rate:
+                    share = max(0.0, max(1, bucket.size // (1 + self._others)) - bucket.held)
+                    bucket.held += share
+                bucket.give_back(given[bucket.name] + share)
             bucket.mark = bucket.level
 
 
