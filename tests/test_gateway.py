@@ -261,7 +261,7 @@ def test_unknown_paths_and_methods(gw: World) -> None:
     ):
         response = gw.http.request(method, gw.url + path, headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
-        assert response.headers["allow"] in {"GET", "POST"}
+        assert set(response.headers["allow"].split(", ")) <= {"GET", "POST"}
 
 
 @pytest.mark.parametrize(
