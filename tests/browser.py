@@ -25,6 +25,7 @@ class Eyes:
     origin: str
     folder: Path
     complaints: list[str] = field(default_factory=list)
+    asking: set[Any] = field(default_factory=set)
 
     def watch(self) -> None:
         def heard(message: Any) -> None:
@@ -34,14 +35,29 @@ class Eyes:
         def asked(request: Any) -> None:
             if not request.url.startswith((self.origin + "/", "data:", "blob:" + self.origin)):
                 self.complaints.append(f"{self.page.url}: asked {request.url}")
+            # The stream of changes never ends by itself.
+            if not request.url.endswith("/api/v1/changes"):
+                self.asking.add(request)
 
         self.page.on("console", heard)
         self.page.on("request", asked)
+        self.page.on("requestfinished", self.asking.discard)
+        self.page.on("requestfailed", self.asking.discard)
         self.page.on("pageerror", lambda e: self.complaints.append(f"{self.page.url}: {e}"))
+
+    def settle(self) -> None:
+        """Wait until nothing was asked for half a second."""
+        quiet = 0
+        for _ in range(600):
+            quiet = 0 if self.asking else quiet + 1
+            if quiet == 5:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"still asking: {[each.url for each in self.asking]}")
 
     def look(self, name: str) -> None:
         """Take a picture, and note what axe-core finds serious."""
-        self.page.wait_for_load_state("networkidle")
+        self.settle()
         # What fades in is half transparent for a moment, which is no contrast to judge.
         self.page.wait_for_timeout(400)
         self.page.screenshot(path=self.folder / f"{name}.png")

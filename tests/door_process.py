@@ -102,7 +102,7 @@ def look_for_ever() -> None:
         while True:
             close_old_connections()
             if not reconcile.run_due(model, step, now=timezone.now()):  # type: ignore[arg-type]
-                time.sleep(0.05)
+                time.sleep(0.15)
 
     for model, step in found:
         threading.Thread(target=turn, args=(model, step), daemon=True).start()

@@ -9,8 +9,10 @@ from typing import Any
 
 from gateway_world import OTHER_SECRET, SECRET, digest
 
+from slipway.gateway import snapshot
 from slipway.gateway.asgi import Gateway
 from slipway.gateway.facts import Key, Limit, Route, Snapshot
+from slipway.gateway.leases import Exchange
 from slipway.gateway.server import HotProtocol
 from slipway.metering.rules.reserver import Limit as Budget
 
@@ -39,11 +41,12 @@ def picture() -> Snapshot:
     for number in range(len(routes), int(os.environ.get("MODELS", "0"))):
         name = f"m{number}"
         routes[PROJECT, name] = dataclasses.replace(route, name=name, deployment_id=name)
-    limit = Limit(requests_per_minute=ENOUGH, tokens_per_minute=ENOUGH, at_once=ENOUGH)
+    asks = int(os.environ.get("LIMIT", ENOUGH))
+    limit = Limit(requests_per_minute=asks, tokens_per_minute=ENOUGH, at_once=ENOUGH)
     return Snapshot(
         keys=keys,
         routes=routes,
-        limits={(PROJECT, "", ""): limit, (PROJECT, KEY, ""): limit, (PROJECT, "", "m"): limit},
+        limits={(PROJECT, KEY, ""): limit},
         budgets={("project", PROJECT): Budget(left=10**24, spent=0)},
         prices={("o", name): (0, 1, 1) for _, name in routes},
     )
@@ -56,7 +59,17 @@ def load() -> Snapshot:
     return PICTURE
 
 
-gateway = Gateway(load=load, digest=digest, spool=Path(os.environ["SPOOL"]))
+def shared() -> Exchange | None:
+    """Where the limits are shared with other gateways, as in production: by the database."""
+    if "SHARE_LIMITS" not in os.environ:
+        return None
+    import django
+
+    django.setup()
+    return snapshot.exchange
+
+
+gateway = Gateway(load=load, digest=digest, spool=Path(os.environ["SPOOL"]), exchange=shared())
 
 
 class Protocol(HotProtocol):

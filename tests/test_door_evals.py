@@ -38,7 +38,7 @@ def _echo(door: Door) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def client(door: Door) -> openai.OpenAI:
-    return door.client()
+    return door.client(_strict_response_validation=True)
 
 
 def asking(rows: list[Any] | None = None, **more: Any) -> Any:
@@ -86,7 +86,7 @@ def test_a_model_is_asked_and_judged_row_by_row(door: Door, client: openai.OpenA
     by_criterion = {r.testing_criteria: r.passed for r in done.per_testing_criteria_results}
     assert [v for k, v in by_criterion.items() if k.startswith("equal-")] == [3]
     used = done.per_model_usage[0]
-    assert (used.model_name, used.invocation_count, used.total_tokens) == ("m", 6, 72)
+    assert (used.to_dict()["model_name"], used.invocation_count, used.total_tokens) == ("m", 6, 72)
     items = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, limit=2))
     assert sorted(i.datasource_item_id for i in items) == list(range(6))
     failed = list(client.evals.runs.output_items.list(run.id, eval_id=made.id, status="fail"))
@@ -123,6 +123,29 @@ def test_a_grader_in_python_judges_every_row(client: openai.OpenAI) -> None:
     )
     (lost,) = [i for i in items if i.status == "error"]
     assert "FileNotFoundError" in lost.results[0].to_dict()["errors"]["python_grader_runtime_error"]  # type: ignore[index]
+
+
+def test_stored_completions_are_judged_as_they_were_or_asked_anew(
+    client: openai.OpenAI,
+) -> None:
+    mark = {"eval": "stored"}
+    for text in ("say 1", "say 2"):
+        client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": text}], store=True, metadata=mark
+        )
+    until("both", lambda: len(list(client.chat.completions.list(metadata=mark))) == 2)
+    one = EQUAL | {"reference": "say 1"}
+    made = client.evals.create(data_source_config={"type": "stored_completions", "metadata": mark},
+                               testing_criteria=[one])  # fmt: skip
+    assert made.data_source_config.type == "stored_completions"
+    source: Any = {"type": "stored_completions", "metadata": mark}
+    asked: Any = {"model": "m", "input_messages": {"type": "item_reference",
+                                                  "item_reference": "item.input"}}  # fmt: skip
+    for more, calls in (({}, 0), (asked, 2)):
+        wish: Any = {"type": "completions", "source": source} | more
+        done = ended(client, client.evals.runs.create(made.id, data_source=wish))
+        assert (done.result_counts.passed, done.result_counts.failed) == (1, 1)
+        assert sum(used.invocation_count for used in done.per_model_usage) == calls
 
 
 def test_what_cannot_be_asked_or_judged_is_an_error_of_its_row(client: openai.OpenAI) -> None:
@@ -174,7 +197,10 @@ def test_wrong_sources_are_refused_or_fail_the_run(door: Door, client: openai.Op
     made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
     for source in ({}, {"type": "responses"}, {"type": "jsonl"}, asking(model=7),
                    {"type": "jsonl", "source": {"type": "file_id", "id": "file-0"}},
-                   {"type": "jsonl", "source": {"type": "stored_completions"}}):  # fmt: skip
+                   {"type": "jsonl", "source": {"type": "stored_completions", "limit": 0}},
+                   {"type": "completions", "source": {"type": "file_content", "content": ROWS}},
+                   {"type": "completions", "source": {"type": "stored_completions"},
+                    "model": "m"}):  # fmt: skip
         refused = door.call("POST", f"evals/{made.id}/runs", json={"data_source": source})
         assert refused.status_code in {400, 404}, source
         error_of(refused)

@@ -142,6 +142,20 @@ def test_a_judge_that_gives_no_verdict_is_an_error_and_no_verdict(door: Door) ->
     assert "no verdict" in error_of(answer)["message"]
 
 
+def test_a_text_that_the_judge_cannot_take_is_said_so(door: Door) -> None:
+    policy(door, model="m")
+
+    async def script(exchange: Exchange) -> None:
+        error = {"message": "maximum context length is 512", "type": "invalid_request_error",
+                 "param": "messages", "code": "context_length_exceeded"}  # fmt: skip
+        await exchange.whole({"error": error}, status=400)
+
+    door.engine.script = script
+    error = error_of(door.call("POST", "moderations", json={"input": "x"}))
+    assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
+    assert error["message"].startswith("The judge m cannot judge this text: maximum")
+
+
 def test_a_judge_that_is_not_there_is_named(door: Door) -> None:
     policy(door, model="gone")
     answer = door.call("POST", "moderations", json={"input": ["x", "y"]})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from django.utils import timezone
-from gateway_world import chunk_of, completion_of
+from door_world import Door, error_of, until
+from gateway_world import Exchange, answer_well, chunk_of, completion_of, usage_of
 
 from slipway.door.models import CompletionSpool, StoredCompletion
 from slipway.door.services import chunks, completions
@@ -131,3 +134,105 @@ def test_after_thirty_days_they_are_gone(tmp_path: Path, spool: Spool) -> None:
     assert StoredCompletion.objects.exists()
     completions.forget(made + timedelta(days=31))
     assert not StoredCompletion.objects.exists()
+
+
+# By the client
+
+
+@pytest.fixture(scope="module")
+def client(door: Door) -> openai.OpenAI:
+    return door.client(_strict_response_validation=True)
+
+
+def answered(client: openai.OpenAI, **more: Any) -> str:
+    """The id of a completion that asks to be stored, once it can be looked at."""
+    messages: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    made: Any = client.chat.completions.create(model="m", messages=messages, store=True, **more)
+    if not more.get("stream"):
+        return str(made.id)
+    return next(iter([chunk.id for chunk in made]))
+
+
+async def numbered(exchange: Exchange) -> None:
+    """As answer_well, each with an id of its own."""
+    name = f"chatcmpl-{uuid.uuid4().hex}"
+    if not exchange.asked.get("stream"):
+        await exchange.whole(completion_of("m", "a b", 7, 2) | {"id": name})
+        return
+    await exchange.begin()
+    for text in "ab":
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+        await exchange.event(chunk_of("m", [choice]) | {"id": name})
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    await exchange.event(chunk_of("m", [end]) | {"id": name})
+    used = chunk_of("m", []) | {"id": name, "usage": usage_of(7, 2)}
+    await exchange.event(used)
+    await exchange.end()
+
+
+@pytest.fixture
+def stored(door: Door) -> Iterator[Door]:
+    door.engine.script = numbered
+    yield door
+    door.engine.script = answer_well
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_asked_to_be_stored_is_there_a_moment_later(
+    stored: Door, client: openai.OpenAI, stream: bool
+) -> None:
+    name = answered(client, metadata={"run": "1"}, temperature=0.5, stream=stream)
+    completion = until("the completion", lambda: find(client, name))
+    assert completion.choices[0].message.content == ("ab" if stream else "a b")
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage.total_tokens == 9
+    assert (completion.metadata, completion.temperature) == ({"run": "1"}, 0.5)
+    page = stored.call("GET", f"chat/completions/{name}/messages?limit=1").json()
+    assert (page["data"][0]["id"], page["has_more"]) == (f"{name}-0", True)
+    lenient = stored.client().chat.completions.messages.list(name, limit=1)
+    assert [message.content for message in lenient] == ["Be brief.", "hi"]
+
+
+def find(client: openai.OpenAI, name: str) -> Any:
+    try:
+        return client.chat.completions.retrieve(name)
+    except openai.NotFoundError:
+        return None
+
+
+def test_they_are_listed_changed_and_deleted_by_their_own_project(
+    stored: Door, client: openai.OpenAI
+) -> None:
+    tag = uuid.uuid4().hex
+    names = [answered(client, metadata={"tag": tag, "n": str(n)}) for n in range(3)]
+    until("all of them", lambda: all(find(client, name) for name in names))
+    listed = client.chat.completions.list(metadata={"tag": tag}, limit=2)
+    assert [each.id for each in listed] == names
+    falling = client.chat.completions.list(metadata={"tag": tag}, order="desc", model="m")
+    assert [each.id for each in falling] == names[::-1]
+    assert not client.chat.completions.list(metadata={"tag": tag}, model="other").data
+    changed = client.chat.completions.update(names[0], metadata={"tag": "new"})
+    assert changed.metadata == {"tag": "new"}  # type: ignore[attr-defined]
+    assert len(client.chat.completions.list(metadata={"tag": tag}).data) == 2
+    rival = stored.client("rival-owner").chat.completions
+    assert not rival.list().data
+    acts = (rival.retrieve, rival.delete, rival.messages.list,
+            lambda name: rival.update(name, metadata={}))  # fmt: skip
+    for act in acts:
+        with pytest.raises(openai.NotFoundError):
+            act(names[1])
+    assert client.chat.completions.delete(names[1]).deleted
+    assert find(client, names[1]) is None
+    bad = stored.call("POST", f"chat/completions/{names[0]}", json={"metadata": {"a": 1}})
+    assert error_of(bad)["param"] == "metadata[...]"
+    assert error_of(stored.call("GET", "chat/completions?after=nope"))["param"] == "after"
+
+
+def test_what_did_not_ask_is_not_stored(stored: Door, client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "hi"}]
+    plain = client.chat.completions.create(model="m", messages=messages)
+    other = client.chat.completions.create(model="m", messages=messages, store=False)
+    last = answered(client)
+    until("the one that asked", lambda: find(client, last))
+    assert find(client, plain.id) is None
+    assert find(client, other.id) is None

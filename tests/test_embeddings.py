@@ -365,7 +365,7 @@ def test_no_money_is_set_aside_for_an_answer_without_tokens(door: World) -> None
     )
     taken = [
         budgets.Budgets().take(
-            snapshot=snapshot, key=key, route=route, prompt_bytes=100, answers=answers
+            snapshot=snapshot, key=key, routes=(route,), prompt_bytes=100, answers=answers
         )
         for answers in (None, 0)
     ]

@@ -141,7 +141,7 @@ def test_many_clients_at_once_by_the_async_client(gw: World) -> None:
     records = gw.records()[before:]
     assert len({record["request_id"] for record in records}) == 60
     assert {(r["status"], r["completion_tokens"]) for r in records} == {(200, 5)}
-    assert gw.gateway.gate.in_flight(DEPLOYMENT) == 0
+    assert gw.gateway.gate.lanes.in_flight(DEPLOYMENT) == 0
 
 
 def test_connections_to_the_engine_are_used_again(gw: World, client: openai.OpenAI) -> None:
@@ -441,12 +441,9 @@ def test_a_route_takes_so_many_at_once(gw: World) -> None:
             return await asyncio.gather(*(http.post(url, json=body) for _ in range(3)))
 
     gw.engine.script = slow
-    limits = gw.gateway.gate.limits
-    gw.gateway.gate.limits = type(limits)(per_route=2)
-    try:
-        answers = asyncio.run(ask_three())
-    finally:
-        gw.gateway.gate.limits = limits
+    gw.routes = {("p1", "m"): gw.route(at_once=2)}
+    gw.gateway.snapshots.current = gw.load()
+    answers = asyncio.run(ask_three())
     assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
     refused = next(answer for answer in answers if answer.status_code == 503)
     assert error_of(refused)["code"] == "overloaded"

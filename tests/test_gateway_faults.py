@@ -142,7 +142,7 @@ def test_an_engine_that_fails_first_thing_is_a_status(
     record = gw.records()[-1]
     assert record["request_id"] == response.headers["x-request-id"]
     assert (record["status"], record["completion_tokens"]) == (status, 0)
-    assert gw.gateway.gate.in_flight(record["deployment_id"]) == 0
+    assert gw.gateway.gate.lanes.in_flight(record["deployment_id"]) == 0
 
 
 def test_usage_that_cannot_be_is_not_passed_on(gw: World) -> None:

@@ -20,12 +20,12 @@ class Scene:
 
     def enter(self, name: str, *, background: bool = False) -> Place | Refusal:
         return self.lanes.enter(
-            self.route, background=background, now=0.0, ready=lambda: self.called.append(name)
+            self.route, background=background, ready=lambda: self.called.append(name)
         )
 
     def leave(self, place: Place | Refusal) -> None:
         assert isinstance(place, Place)
-        self.lanes.leave("d", place)
+        self.lanes.leave(place)
 
 
 def is_at_work(place: Place | Refusal) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -111,6 +112,27 @@ def test_every_change_is_seen_at_the_next_look(
     assert load() is second or what == "an external model"
 
 
+def test_one_key_that_changed_is_read_alone(owner: Any) -> None:
+    made = [tenancy.issue_key(maker=owner, name=f"k{n}").key for n in range(5)]
+    load = Loader()
+    first = load()
+    tenancy.revoke_key(maker=owner, key_id=made[0].pk, now=timezone.now())
+    tenancy.issue_key(maker=owner, name="new")
+    second = load()
+    kept = [one.digest for one in made[1:]]
+    assert all(second.keys[digest] is first.keys[digest] for digest in kept)
+    assert set(second.keys) == set(Loader()().keys)
+    assert len(second.keys) == 5
+    # More than is remembered, or a row that others hang on: everything is read.
+    for n in range(changes._REMEMBERED + 1):
+        ApiKey.objects.filter(pk=made[1].pk).update(networks=[f"10.0.{n // 250}.{n % 250}/32"])
+    third = load()
+    assert third.keys[made[1].digest].networks != ()
+    assert third.keys[made[2].digest] is not first.keys[made[2].digest]
+    Membership.objects.update(role="reader")
+    assert not any(one.may_call for one in load().keys.values())
+
+
 def test_a_change_that_is_taken_back_is_none(key: Any, owner: Any) -> None:
     load = Loader()
     first = load()
@@ -169,9 +191,12 @@ def test_an_external_model_is_a_route_once_its_name_is_looked_up(
     assert load().routes[key].endpoints == ()
     wait_until(lambda: load().routes[key].endpoints)
     route = load().routes[key]
-    assert route.endpoints == ("https://[2606:4700::1111]:443", "https://93.184.216.34:443")
+    assert route.endpoints == (
+        "https://[2606:4700::1111]:443#api.example.com",
+        "https://93.184.216.34:443#api.example.com",
+    )
     assert route.origin is not None
-    assert (route.origin.netloc, route.origin.tls_name) == ("api.example.com", "api.example.com")
+    assert route.origin.netloc == "api.example.com"
     assert (route.origin.base_path, route.origin.model) == ("/openai/v1", "gpt-x")
     assert route.origin.authorization == "Bearer sk-theirs"
     assert "theirs" not in repr(route)
@@ -182,3 +207,16 @@ def test_an_external_model_is_a_route_once_its_name_is_looked_up(
     )  # fmt: skip
     assert load().routes[key].endpoints != (), "a secret that was opened stays open"
     assert Loader()().routes[key].reason.startswith("its credential cannot be opened")
+
+
+def test_an_address_that_is_no_longer_allowed_keeps_nobody_else_out(
+    owner: Any, key: Any, deployment: Any, settings: Any
+) -> None:
+    settings.EXTERNAL_NETWORKS = [ip_network("127.0.0.0/8")]
+    traffic.register(
+        project_id=owner.project_id, name="far", url="http://127.0.0.1:9/v1", now=timezone.now()
+    )
+    settings.EXTERNAL_NETWORKS = []
+    picture = Loader()()
+    assert list(picture.keys) == [key.digest]
+    assert [name for _, name in picture.routes] == ["m"]

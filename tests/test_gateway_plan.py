@@ -89,5 +89,5 @@ def test_a_target_is_asked_by_its_own_name_and_for_nothing_else() -> None:
     named = plan.body_for(body, route("other"))
     assert json.loads(named) == json.loads(body) | {"model": "other"}
     assert (b"1.10" in named, b"1e3" in named) == (True, True)  # numbers as they were sent
-    far = route("far", origin=Origin(netloc="h", tls_name="h", base_path="", model='x"y'))
+    far = route("far", origin=Origin(netloc="h", base_path="", model='x"y'))
     assert json.loads(plan.body_for(body, far))["model"] == 'x"y'

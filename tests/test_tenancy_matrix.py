@@ -27,11 +27,18 @@ from slipway.tenancy.services import Level
 pytestmark = pytest.mark.django_db
 
 #: Routes open to anybody, each for a reason: health tells nothing, the others let people in.
-PUBLIC = {"/api/v1/health", "/api/v1/session", "/api/v1/invites/accept", "/v1/^.*$"}
+PUBLIC = {
+    "/api/v1/health",
+    "/api/v1/session",
+    "/api/v1/invites/accept",
+    "/v1/^.*$",
+    "/v1/openapi.json",
+}
 #: Parameter of a path to the table whose rows it names; by the path's first word where it matters.
 TABLES = {
     "dataset_id": "datasets.Dataset",
     "dataset-versions version_id": "datasets.Version",
+    "other_version_id": "datasets.Version",
     "dataset-exports export_id": "datasets.Export",
     "check_id": "datasets.LeakCheck",
     "model_id": "registry.Model",
@@ -325,6 +332,8 @@ def test_lists_show_only_ones_own(scene: Scene) -> None:
     for path, method, _ in guarded():
         if method == "GET" and "{" not in path:
             answer = asking.get(path)
+            if getattr(answer, "is_async", False):
+                continue  # does not end; tests/test_live.py asks what it tells to whom
             text = b"".join(answer.streaming_content) if answer.streaming else answer.content
             leaked = {s for s in secrets if s in text.decode()}
             assert not leaked, f"{path} shows {leaked}"

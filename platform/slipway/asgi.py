@@ -20,6 +20,7 @@ from slipway.backends.objects import folder_urls  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
 from slipway.door.api.inward import Caller, Turned  # noqa: E402
 from slipway.door.api.live import PATHS, Live  # noqa: E402
+from slipway.gateway import metrics  # noqa: E402
 from slipway.gateway.asgi import Gateway, address_of  # noqa: E402
 from slipway.gateway.errors import Refusal  # noqa: E402
 from slipway.gateway.server import HotProtocol  # noqa: E402
@@ -29,7 +30,7 @@ STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
 KEPT = (
     "/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals", "/v1/responses",
-    "/v1/moderations", "/v1/organization",
+    "/v1/moderations", "/v1/organization", "/v1/openapi.json",
 )  # fmt: skip
 gateway = Gateway()
 
@@ -61,10 +62,26 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await door(scope, receive, send)
     elif scope["type"] == "http" and (scope["path"] + "/").startswith("/v1/"):
         await gateway(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == "/metrics":
+        await show_metrics(scope, send)
     elif scope["type"] == "http" and (fault := body_fault(scope)):
         await _refuse(send, *fault)
     else:
         await django_app(scope, receive, send)
+
+
+async def show_metrics(scope: dict[str, Any], send: Any) -> None:
+    """What the gateway of this process counted, for who may read it; for others it is not there."""
+    headers = dict(scope["headers"])
+    if scope["method"] != "GET" or not metrics.may_read(
+        headers, address_of(scope), settings.METRICS_TOKEN
+    ):
+        await _refuse(send, 404, "There is nothing at /metrics.")
+        return
+    body, kind = metrics.page(gateway, headers.get(b"accept", b"").decode("latin-1"))
+    head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
 
 
 def is_kept(method: str, path: str) -> bool:
@@ -148,7 +165,7 @@ def body_fault(scope: dict[str, Any]) -> tuple[int, str] | None:
 
 
 async def _refuse(send: Any, status: int, message: str) -> None:
-    code = {403: "forbidden", 411: "length_required", 413: "too_large"}[status]
+    code = {403: "forbidden", 404: "not_found", 411: "length_required", 413: "too_large"}[status]
     error = {"code": code, "message": message, "details": [], "request_id": ""}
     head = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": head})

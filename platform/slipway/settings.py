@@ -171,7 +171,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "slipway.core.http.Keyset",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "slipway.core.schema.Schema",
     "EXCEPTION_HANDLER": "slipway.core.http.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
@@ -221,8 +221,9 @@ TRACKING = "slipway.backends.tracking.mlflow.MLflow"
 BROKER_URL = os.environ.get("SLIPWAY_BROKER_URL", "folder://localhost/")
 BROKER_DIR = RUN_DIR / "broker"
 USAGE_SPOOL = HOME / "spool"
-#: Completions that were asked to be stored, on their way to the database.
-COMPLETIONS_SPOOL = HOME / "spool-completions"
+#: Completions that were asked to be stored, on their way to the database; the gateway puts them
+#: beside the usage.
+COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
@@ -244,6 +245,9 @@ EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 #: What training on a million tokens costs, and the currency that prices are shown in.
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))
 CURRENCY = os.environ.get("SLIPWAY_CURRENCY", "CNY")
+
+#: Who may read /metrics; without one, only programs on this machine.
+METRICS_TOKEN = os.environ.get("SLIPWAY_METRICS_TOKEN", "")
 
 #: Hosts that a dataset may be fetched from by URL; none unless named.
 IMPORT_HOSTS = [h for h in os.environ.get("SLIPWAY_IMPORT_HOSTS", "").split(",") if h]

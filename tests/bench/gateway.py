@@ -107,18 +107,18 @@ def cost(subjects: list[Subject], given: argparse.Namespace) -> None:
                 ),
             ),
         )
-    if len(subjects) > len(fast):
-        for stream, clients in ((False, 8), (True, 10)):
-            table(
-                f"all: {clients} at once, per {'chunk' if stream else 'request'}",
-                alternate(
-                    subjects,
-                    1,
-                    lambda one, c=clients, s=stream: measure(  # type: ignore[misc]
-                        one, clients=c, seconds=given.seconds, stream=s
-                    ),
-                ),
-            )
+    for stream, clients in ((False, 8), (True, 10)) if len(subjects) > len(fast) else ():
+        found = {}
+        for subject in subjects:
+            try:
+                # The first round warms up what compiles while it runs.
+                for _ in range(2):
+                    run = measure(subject, clients=clients, seconds=given.seconds, stream=stream)
+            except SystemExit as error:
+                print(f"  {subject.name}: {error}")
+            else:
+                found[subject.name] = [run]
+        table(f"all: {clients} at once, per {'chunk' if stream else 'request'}", found)
     print("\nmemory after that, PSS, and seconds until it listened")
     for subject in subjects:
         print(f"  {subject.name:12} {subject.memory_mb():6.0f} MB   {subject.started_in:5.1f} s")
@@ -167,6 +167,7 @@ def scale(folder: Path, path: str, given: argparse.Namespace) -> None:
     for workers in (1, 2, 4):
         subject = gateway(folder, path, core=None, workers=workers)
         try:
+            subject.settle()
             run = measure(subject, clients=64, seconds=given.seconds, stream=False)
         finally:
             subject.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -59,9 +60,17 @@ class Subject:
         texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
         return sum(int(text.split("Pss:")[1].split()[0]) for text in texts) / 1000
 
+    def settle(self) -> None:
+        """Wait until all its processes have started, which is when they rest."""
+        before = -1.0
+        while (now := self.cpu_seconds()) - before > 0.05:
+            before = now
+            time.sleep(1)
+
     def end(self) -> None:
         for pid in reversed(family(self.process.pid)):
-            os.kill(pid, 15)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 15)
         self.process.wait(30)
 
 
@@ -146,7 +155,7 @@ def litellm(folder: Path, binary: str, upstream: int, *, core: int | None) -> Su
     file = folder / "litellm.yaml"
     file.write_text(LITELLM.format(upstream=upstream))
     command = [binary, "--config", str(file), "--port", str(port), "--num_workers", "1"]
-    return begin("LiteLLM", command, port, core=core, seconds=120)
+    return begin("LiteLLM", command, port, core=core, seconds=300)
 
 
 def portkey(folder: Path, modules: str, upstream: int, *, core: int | None) -> Subject:

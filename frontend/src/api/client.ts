@@ -13,11 +13,15 @@ function cookie(name: string): string {
   return found === undefined ? "" : decodeURIComponent(found.slice(name.length + 1));
 }
 
+// Over TLS its name binds it to this host.
+const csrf = () => cookie("__Host-csrf") || cookie("csrftoken");
+
 /** Whether this browser may be signed in: the CSRF cookie comes with a session and stays beside it. */
-export const maybeSignedIn = () => cookie("csrftoken") !== "";
+export const maybeSignedIn = () => csrf() !== "";
 export const forgetSession = () => {
   localStorage.removeItem(PROJECT);
   document.cookie = "csrftoken=; Max-Age=0; Path=/; SameSite=Lax";
+  document.cookie = "__Host-csrf=; Max-Age=0; Path=/; SameSite=Lax; Secure";
 };
 
 /** What every request of the signed-in person carries; for requests the generated client does not send. */
@@ -25,7 +29,7 @@ export function ownHeaders(method: string): Record<string, string> {
   const project = chosenProject();
   return {
     ...(project === null ? {} : { "x-slipway-project": project }),
-    ...(method === "GET" ? {} : { "x-csrftoken": cookie("csrftoken") }),
+    ...(method === "GET" ? {} : { "x-csrftoken": csrf() }),
   };
 }
 

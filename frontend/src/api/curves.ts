@@ -2,7 +2,7 @@
 import { keepPreviousData, useQueries } from "@tanstack/react-query";
 import { queries } from "./client";
 import { jobsMetricsRetrieve } from "./generated/sdk.gen";
-import { atRest } from "./live";
+import { atRest, pace } from "./live";
 
 export type Point = [step: number, value: number];
 export type Curves = Record<string, Point[]>;
@@ -26,7 +26,7 @@ export function joined(before: Curves, points: { name: string; step: number; val
 
 const lastStep = (curves: Curves) => Math.max(0, ...Object.values(curves).map((points) => points.at(-1)?.[0] ?? 0));
 
-/** The curves of several runs; those that run are read on every 1.5 s. */
+/** The curves of several runs; those that run are read on as they grow. */
 export function useCurves(runs: RunToDraw[]) {
   return useQueries({
     queries: runs.map((run) => {
@@ -40,7 +40,7 @@ export function useCurves(runs: RunToDraw[]) {
           return joined(before, data.data);
         },
         placeholderData: keepPreviousData,
-        refetchInterval: atRest(run.phase) ? (false as const) : 1_500,
+        refetchInterval: () => (atRest(run.phase) ? (false as const) : pace(2_500)),
       };
     }),
   });

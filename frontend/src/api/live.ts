@@ -1,4 +1,6 @@
-// Live updates: asks again while something moves, seldom while all is at rest, never in a hidden tab.
+// How often pages ask by themselves: hardly ever while changes are told, else often while something moves.
+import { told } from "./changes";
+
 const AT_REST = new Set([
   "draft", "valid", "invalid", "published",
   "ready", "refused", "failed", "deleted", "done",
@@ -14,7 +16,10 @@ function phases(data: unknown): string[] {
   return "phase" in data && typeof data.phase === "string" ? [data.phase] : [];
 }
 
+/** Milliseconds until a question is asked again that would be asked every `often` without being told. */
+export const pace = (often: number): number => (told() ? 60_000 : often);
+
 /** For `refetchInterval` of a query whose answer is a thing with a phase, or a page of such things. */
 export function live(query: { state: { data: unknown } }): number {
-  return phases(query.state.data).every(atRest) ? 15_000 : 1_500;
+  return pace(phases(query.state.data).every(atRest) ? 15_000 : 2_500);
 }

@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { App as Antd, Modal, Spin } from "antd";
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { listen } from "@/api/changes";
 import { chooseProject, forgetSession, listeners, maybeSignedIn, PROJECT, queries } from "@/api/client";
 import { meRetrieveOptions, sessionCreateMutation, sessionDestroyMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { MeOut } from "@/api/generated/types.gen";
@@ -65,6 +66,9 @@ export function SessionGate({ children }: { children: ReactNode }) {
       });
     };
   }, [notification, tui]);
+
+  const here = me.data !== undefined && !ended;
+  useEffect(() => (here ? listen() : undefined), [here]);
 
   const form = (
     <SignIn

@@ -1,9 +1,12 @@
 // A button that opens a form in a dialog: refusals are shown in it, and what was typed is not thrown away unasked.
-import { App, Button, type ButtonProps, Form, type FormInstance, Modal } from "antd";
+import { Alert, App, Button, type ButtonProps, Form, type FormInstance, Modal } from "antd";
 import { type ReactNode, useState } from "react";
 import { type Refusal, refusalOf } from "@/api/refusal";
+import { dateTime } from "./figures";
 import { Refused } from "./Refused";
 import { words } from "./words";
+
+const CHANGED = 412;
 
 type Props<Given> = {
   /** What the button says, and the dialog's title where there is no other. */
@@ -15,8 +18,12 @@ type Props<Given> = {
   disabled?: boolean;
   width?: number;
   initial?: Partial<Given>;
-  /** Sends what was given; the dialog closes when it went well. */
-  onSubmit: (given: Given) => Promise<unknown>;
+  /** Reads what is edited when the dialog opens, with the tag of its state. */
+  load?: () => Promise<{ thing: Partial<Given>; tag: string }>;
+  /** Who changed it meanwhile, asked when the platform says that somebody did. */
+  changedBy?: () => Promise<{ actor: string; at: string } | null>;
+  /** Sends what was given, and upon which state; the dialog closes when it went well. */
+  onSubmit: (given: Given, tag: string) => Promise<unknown>;
   children: ReactNode | ((form: FormInstance<Given>) => ReactNode);
 };
 
@@ -27,9 +34,22 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const [tag, setTag] = useState("");
+  const [other, setOther] = useState<{ actor: string; at: string } | null>(null);
   const close = () => {
     setOpen(false);
     setRefusal(null);
+  };
+  const read = async () => {
+    setRefusal(null);
+    try {
+      const found = await given.load?.();
+      if (found === undefined) return;
+      form.setFieldsValue(found.thing);
+      setTag(found.tag);
+    } catch (error) {
+      setRefusal(refusalOf(error));
+    }
   };
   const leave = () => {
     if (!form.isFieldsTouched()) close();
@@ -39,19 +59,20 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
     setBusy(true);
     setRefusal(null);
     try {
-      await given.onSubmit(values);
+      await given.onSubmit(values, tag);
       close();
     } catch (error) {
       const refused = refusalOf(error);
       // A session that ended asks for the password over this dialog; what was typed waits below.
       if (refused.status !== 401) setRefusal(refused);
+      setOther(refused.status === CHANGED ? ((await given.changedBy?.().catch(() => null)) ?? null) : null);
     } finally {
       setBusy(false);
     }
   };
   return (
     <>
-      <Button type={given.type ?? "default"} disabled={given.disabled === true} onClick={() => setOpen(true)}>
+      <Button type={given.type ?? "default"} disabled={given.disabled === true} onClick={() => (setOpen(true), void read())}>
         {given.label}
       </Button>
       <Modal
@@ -76,7 +97,16 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
           {/* Enter in a field sends. */}
           <button type="submit" hidden />
         </Form>
-        {refusal !== null && <Refused refusal={refusal} />}
+        {refusal !== null && refusal.status !== CHANGED && <Refused refusal={refusal} />}
+        {refusal?.status === CHANGED && (
+          <Alert
+            type="warning"
+            showIcon
+            title={other === null ? t("changed") : t("changed.by", { name: other.actor, at: dateTime(other.at) })}
+            description={t("changed.lead")}
+            action={<Button onClick={() => void read()}>{t("changed.read")}</Button>}
+          />
+        )}
       </Modal>
     </>
   );

@@ -13,6 +13,12 @@ const turn = (value: unknown): Turn[] =>
 export function turnsOf(row: unknown): Turn[] {
   if (typeof row !== "object" || row === null) return [{ role: "", text: text(row) }];
   return Object.entries(row).flatMap(([key, value]): Turn[] => {
+    // OpenAI's pair: a question, the answer that is preferred, and the other one.
+    if (key === "input") return turnsOf(value);
+    if (key === "preferred_output" || key === "non_preferred_output") {
+      const role = key === "preferred_output" ? "chosen" : "rejected";
+      return Array.isArray(value) ? value.flatMap(turn).map((each) => ({ role, text: each.text })) : [];
+    }
     if (key === "messages" || key === "prompt") return Array.isArray(value) ? value.flatMap(turn) : [{ role: key, text: text(value) }];
     if (["chosen", "rejected", "responses", "completion"].includes(key)) {
       const given: unknown[] = Array.isArray(value) ? value : [value];

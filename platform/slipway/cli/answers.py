@@ -23,7 +23,7 @@ def requests() -> None:
 @click.option("--json", "as_json", is_flag=True)
 def list_requests(limit: int, model: str | None, as_json: bool) -> None:
     """List requests, newest first."""
-    found = Client().get("requests", limit=limit, model=model)["data"]
+    found = Client().get("usage/records", limit=limit, model=model)["data"]
     show(found, as_json=as_json, columns=COLUMNS)
 
 

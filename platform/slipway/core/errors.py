@@ -60,6 +60,13 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class ChangedMeanwhile(Refused):
+    """Somebody else changed it after it was read; what they did is not to be lost."""
+
+    status = 412
+    code = "changed_meanwhile"
+
+
 class NotSignedIn(Refused):
     """No credential, or a wrong one."""
 

@@ -51,7 +51,8 @@ class Version(Tracked):
     note = models.TextField(blank=True, default="")
     made_by = models.CharField(max_length=150, blank=True, default="")
 
-    #: Where the bytes come from: {"kind": "upload" | "path" | "url" | "split" | "corrected", …}.
+    #: Where the bytes come from: {"kind": "upload" | "path" | "url" | "split" | "corrected" |
+    #: "edited", …}.
     source = models.JSONField(default=dict)
     #: Object keys; empty until there is such an object. The canonical file of an invalid version
     #: is its corrected file.

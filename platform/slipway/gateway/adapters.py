@@ -93,4 +93,6 @@ def _route(home: Any, name: str, uri: str, version_id: UUID, root: str, made: An
         adapter=uri,
         context_length=home.context_length,
         capabilities=home.capabilities,
+        at_once=home.at_once,
+        queue=home.queue,
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from slipway.gateway import budgets, errors, rates
+from slipway.gateway import budgets, errors, leases, plan, rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import STARTING, Key, Route, Snapshot
+from slipway.gateway.lanes import Lanes, Place
 from slipway.tenancy.rules.networks import allowed_from
 from slipway.tenancy.rules.secrets import LENT_PREFIX
 from slipway_contracts.usage import UsageLine
@@ -26,8 +27,6 @@ EMBEDDING = "embedding"
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     body_bytes: int = 8 * 1024 * 1024
-    #: Requests of one deployment in flight through one gateway process.
-    per_route: int = 512
     #: Authorization headers remembered per snapshot.
     seen: int = 10_000
 
@@ -46,6 +45,10 @@ class _Ask(msgspec.Struct):
     max_tokens: Any = None
     max_completion_tokens: Any = None
     n: Any = None
+    #: Requests that share a beginning, and are best answered by one replica.
+    prompt_cache_key: Any = None
+    #: A chat completion that is to be kept; of no meaning to the others.
+    store: Any = None
     #: What the model is given: messages or prompt, unread.
     given: msgspec.Raw = msgspec.Raw()
 
@@ -78,10 +81,20 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     prompt_bytes: int
     #: What it has taken from the limits.
     hold: rates.Hold
+    #: Its place at the deployment, or in the queue before it.
+    place: Place
     #: Unix seconds.
     at: float
     #: Money set aside for it.
     aside: budgets.Aside = budgets.NOTHING
+    #: Whom to ask one after another; `route` is the first.
+    targets: tuple[Route, ...]
+    #: The name that was asked for.
+    asked: str
+    #: What is to stay with one replica; empty if it does not matter.
+    session: bytes = b""
+    #: The answer is to be kept.
+    store: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -109,15 +122,29 @@ _BYTES_PER_TOKEN = 4
 class Gate:
     """Lets requests in and writes up what they used; counts what is in flight per deployment.
 
-    `digest` turns a secret into the text keys are stored under.
+    `digest` turns a secret into the text keys are stored under; `shared` says that other gateways
+    keep the same rate limits.
     """
 
-    def __init__(self, *, digest: Callable[[str], str], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        digest: Callable[[str], str],
+        limits: Limits | None = None,
+        shared: bool = False,
+    ) -> None:
         self.limits = limits or Limits()
         self._digest = digest
-        self._in_flight: dict[str, int] = {}
+        self.lanes = Lanes()
         self._budgets = budgets.Budgets()
-        self._rates = rates.Rates()
+        self._rates = rates.Rates(shared=shared)
+        #: None where no other gateway keeps the same limits.
+        self.leases: leases.Leases | None = None
+
+    def share(self, exchange: leases.Exchange) -> leases.Leases:
+        """Begin to lease what other gateways share; to be stopped by who begins it."""
+        self.leases = leases.Leases(self._rates, exchange)
+        return self.leases
 
     def authorize(
         self, header: bytes | None, snapshot: Snapshot, now: float, address: str | None = None
@@ -150,9 +177,9 @@ class Gate:
             return None
         text = secret.strip().decode("latin-1")
         key = snapshot.keys.get(self._digest(text))
-        if key is not None and key.networks and text.startswith(LENT_PREFIX):
+        if key is not None and text.startswith(LENT_PREFIX):
             # The platform works on the key's behalf, which was asked for from where it may be used.
-            key = replace(key, networks=())
+            key = replace(key, networks=(), background=True)
         # Only good keys are remembered: bad ones are without number.
         if key is not None and len(snapshot.seen) < self.limits.seen:
             snapshot.seen[header] = key
@@ -167,10 +194,14 @@ class Gate:
         snapshot: Snapshot,
         now: float,
         request_id: str,
+        session: bytes = b"",
+        ready: Callable[[], None] = lambda: None,
     ) -> Ticket | Refusal:
         """A ticket, which must be settled, or the refusal to answer with.
 
-        `endpoint` is CHAT, COMPLETIONS or EMBEDDINGS; `now` is in Unix seconds.
+        `endpoint` is CHAT, COMPLETIONS or EMBEDDINGS; `now` is in Unix seconds. `session` names
+        requests that should meet the same replica, if the body does not. The ticket's place may
+        still have to be waited for: `ready` is called when it is had.
         """
         key = self.authorize(authorization, snapshot, now)
         if isinstance(key, Refusal):
@@ -178,44 +209,41 @@ class Gate:
         ask = self._read(endpoint, body)
         if isinstance(ask, Refusal):
             return ask
-        route = snapshot.routes.get((key.project_id, ask.model))
-        if route is None:
-            return errors.model_not_found(ask.model)
-        if (unable := _unable(route, endpoint)) is not None:
+        if isinstance(ask.prompt_cache_key, str):
+            session = ask.prompt_cache_key.encode()
+        targets = _targets(snapshot, key, ask.model, session or request_id.encode())
+        if isinstance(targets, Refusal):
+            return targets
+        route = targets[0]
+        if (unable := _unable(route, endpoint) or _not_there(route)) is not None:
             return unable
-        if not route.answers:
-            return _not_answering(route)
-        in_flight = self._in_flight.get(route.deployment_id, 0)
-        if in_flight >= self.limits.per_route:
-            return errors.unavailable(
-                f"The model `{route.name}` has {self.limits.per_route} requests in flight, its "
-                "limit; ask again shortly or give the deployment more replicas.",
-                retry_after=1,
-                code="overloaded",
-            )
+        place = self.lanes.enter(route, background=key.background, ready=ready)
+        if isinstance(place, Refusal):
+            return place
         prompt_bytes, answers = len(bytes(ask.given)), _answers(ask)
         hold = self._rates.take(
             snapshot=snapshot,
             key=key,
-            model=route.name,
+            model=ask.model,
             tokens=-(-prompt_bytes // _BYTES_PER_TOKEN) + answers,
             now=now,
         )
         if isinstance(hold, Refusal):
+            self.lanes.leave(place)
             return hold
         aside = self._budgets.take(
             snapshot=snapshot,
             key=key,
-            route=route,
+            routes=targets,
             prompt_bytes=prompt_bytes,
             answers=None if endpoint == EMBEDDINGS else answers,
         )
         if isinstance(aside, Refusal):
             self._rates.settle(hold, tokens=0)
+            self.lanes.leave(place)
             return aside
         stream = bool(ask.stream)
         wants_usage = bool(ask.stream_options and ask.stream_options.include_usage)
-        self._in_flight[route.deployment_id] = in_flight + 1
         return Ticket(
             request_id=request_id,
             key=key,
@@ -228,6 +256,11 @@ class Gate:
             hold=hold,
             at=now,
             aside=aside,
+            place=place,
+            asked=ask.model,
+            targets=targets,
+            session=session,
+            store=ask.store is True and endpoint == CHAT,
         )
 
     def settle(
@@ -246,16 +279,12 @@ class Gate:
         """
         self._budgets.settle(
             ticket.aside,
+            model=served.name,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
         )
         self._rates.settle(ticket.hold, tokens=usage.prompt_tokens + usage.completion_tokens)
-        deployment_id = ticket.route.deployment_id
-        left = self._in_flight[deployment_id] - 1
-        if left:
-            self._in_flight[deployment_id] = left
-        else:
-            del self._in_flight[deployment_id]
+        self.lanes.leave(ticket.place)
         return UsageLine(
             request_id=ticket.request_id,
             at=ticket.at,
@@ -263,19 +292,17 @@ class Gate:
             key_id=ticket.key.id,
             deployment_id=served.deployment_id,
             version_id=served.version_id,
-            model=ticket.route.name,
+            model=served.name,
             endpoint=ticket.endpoint,
             status=status,
             stream=ticket.stream,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             estimated=usage.estimated,
-            latency_ms=round(latency_ms, 2),
-            first_byte_ms=None if first_byte_ms is None else round(first_byte_ms, 2),
+            # Hundredths: `round` takes five times as long.
+            latency_ms=int(latency_ms * 100) / 100,
+            first_byte_ms=None if first_byte_ms is None else int(first_byte_ms * 100) / 100,
         )
-
-    def in_flight(self, deployment_id: str) -> int:
-        return self._in_flight.get(deployment_id, 0)
 
     def _read(self, endpoint: str, body: bytes) -> _Ask | Refusal:
         if len(body) > self.limits.body_bytes:
@@ -364,7 +391,25 @@ def _unable(route: Route, endpoint: str) -> Refusal | None:
     )
 
 
-def _not_answering(route: Route) -> Refusal:
+def _targets(snapshot: Snapshot, key: Key, model: str, draw: bytes) -> tuple[Route, ...] | Refusal:
+    """Whom to ask for a model, one after another; at least one."""
+    asked = snapshot.routes.get((key.project_id, model))
+    if asked is None:
+        return errors.model_not_found(model)
+    if asked.rule is None:
+        return (asked,)
+    return plan.targets(snapshot, asked, plan.draw(draw)) or errors.unavailable(
+        f"Of the models that answer for `{model}` none is there any more; change its rule "
+        "under /api/v1/traffic.",
+        code="model_not_running",
+        again=True,
+    )
+
+
+def _not_there(route: Route) -> Refusal | None:
+    """Why nobody can be asked, if neither now nor in a moment."""
+    if route.endpoints or plan.answers(route):
+        return None
     if route.state == STARTING:
         return errors.unavailable(
             f"The model `{route.name}` is starting: {route.reason or 'it is being loaded'}. "

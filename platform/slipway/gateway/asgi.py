@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from slipway.gateway import errors
-from slipway.gateway.admit import ENDPOINTS
+from slipway.gateway.admit import CHAT, ENDPOINTS
 from slipway.gateway.completion import GONE, Asked
 from slipway.gateway.core import Core
 from slipway.gateway.errors import Refusal, pairs
@@ -73,6 +73,7 @@ class Gateway(Core):
         if answer is None:
             return
         if isinstance(answer, Refusal):
+            self.watch.refuse(answer.code)
             status, body = answer.status, answer.body()
             headers += answer.headers()
         else:
@@ -97,7 +98,7 @@ class Gateway(Core):
         address = address_of(scope)
         if path in ENDPOINTS:
             if method != "POST":
-                return errors.not_allowed(method, path, "POST")
+                return errors.not_allowed(method, path, "GET, POST" if path == CHAT else "POST")
             authorization = given.get(b"authorization")
             # Nobody may make us hold a body without a key.
             key = await self.authorize(authorization, address)
@@ -107,13 +108,18 @@ class Gateway(Core):
             if isinstance(body, Refusal):
                 return body
             asked = Asked(
-                endpoint=path, authorization=authorization, body=body, request_id=request_id
+                endpoint=path,
+                authorization=authorization,
+                body=body,
+                request_id=request_id,
+                session=given.get(b"x-session-id", b""),
+                trace=given.get(b"traceparent", b""),
             )
             await self._complete(asked, receive, send)
             return None
         if path == MODELS or (path.startswith(MODELS + "/") and len(path) > len(MODELS) + 1):
             if method != "GET":
-                return errors.not_allowed(method, path, "GET")
+                return errors.not_allowed(method, path, "GET" if path == MODELS else "GET, DELETE")
             name = path[len(MODELS) + 1 :]
             return await self._models(given.get(b"authorization"), name, address)
         return errors.unknown_url(method, path)

@@ -20,11 +20,12 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True):
 
     owners: tuple[Owner, ...]
     amount: int
-    #: Per request, prompt token and answer's token, in 10⁻¹² of the currency.
-    prices: tuple[int, int, int]
+    #: Per request, prompt token and answer's token, in 10⁻¹² of the currency; by model, for
+    #: several may be asked until one answers.
+    prices: dict[str, tuple[int, int, int]]
 
 
-NOTHING = Aside(owners=(), amount=0, prices=(0, 0, 0))
+NOTHING = Aside(owners=(), amount=0, prices={})
 
 
 class Budgets:
@@ -35,29 +36,40 @@ class Budgets:
         self._seen: object = None
 
     def take(
-        self, *, snapshot: Snapshot, key: Key, route: Route, prompt_bytes: int, answers: int | None
+        self,
+        *,
+        snapshot: Snapshot,
+        key: Key,
+        routes: tuple[Route, ...],
+        prompt_bytes: int,
+        answers: int | None,
     ) -> Aside | Refusal:
-        """Set aside the most a request may cost. `answers` are the tokens it asks for, 0 if it
-        does not say, None where the answer has none."""
+        """Set aside the most a request may cost, whichever of `routes` answers it. `answers` are
+        the tokens it asks for, 0 if it does not say, None where the answer has none."""
         if not snapshot.budgets and self._seen is None:
             return NOTHING
         if snapshot.budgets is not self._seen:
             self._reserver.refresh(snapshot.budgets)
             self._seen = snapshot.budgets
-        prices = snapshot.prices.get((key.organisation_id, route.name))
-        if prices is None:
+        prices, amount = {}, 0
+        for route in routes:
+            priced = snapshot.prices.get((key.organisation_id, route.name))
+            if priced is None:
+                continue
+            one, prompt, answer = prices[route.name] = priced
+            # No token is shorter than a byte, so this is never too little.
+            longest = 0
+            if answers is not None:
+                longest = answers or route.context_length or _LONGEST_ANSWER
+            most = one + (prompt_bytes + _AROUND) * prompt + longest * answer
+            amount = max(amount, most)
+        if not prices:
             return NOTHING
-        one, prompt, answer = prices
         owners: tuple[Owner, ...] = (
             ("key", key.id),
             ("project", key.project_id),
             ("organisation", key.organisation_id),
         )
-        # No token is shorter than a byte, so this is never too little.
-        longest = 0
-        if answers is not None:
-            longest = answers or route.context_length or _LONGEST_ANSWER
-        amount = one + (prompt_bytes + _AROUND) * prompt + longest * answer
         full = self._reserver.reserve(owners, amount)
         if full is not None:
             return Refusal(
@@ -69,9 +81,11 @@ class Budgets:
             )
         return Aside(owners=owners, amount=amount, prices=prices)
 
-    def settle(self, aside: Aside, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """The request ended and used so much; call once for each that was let in."""
+    def settle(
+        self, aside: Aside, *, model: str, prompt_tokens: int, completion_tokens: int
+    ) -> None:
+        """`model` answered and used so much; call once for each request that was let in."""
         if aside.owners:
-            one, prompt, answer = aside.prices
+            one, prompt, answer = aside.prices.get(model, (0, 0, 0))
             cost = one + prompt_tokens * prompt + completion_tokens * answer
             self._reserver.settle(aside.owners, reserved=aside.amount, cost=cost)

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from slipway.gateway import admit, errors, sse
+from slipway.gateway import admit, asking, errors, lanes, spans, sse
 from slipway.gateway.admit import Gate, Ticket, Usage
 from slipway.gateway.connection import BadFraming, Closed, Connection, TimedOut, UpstreamError
 from slipway.gateway.errors import Refusal
-from slipway.gateway.facts import Route
+from slipway.gateway.facts import ASLEEP, SLEEPING, Route
+from slipway.gateway.lanes import Place
 from slipway.gateway.snapshot import Snapshots
 from slipway.gateway.spool import Spool, SpoolFull
 from slipway.gateway.steps import Driver, waiting
 from slipway.gateway.upstream import NoReplica, Upstreams
+from slipway.gateway.watch import Watch
+from slipway_contracts.kept import CompletionLine
 
 logger = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
 GONE = Refusal(CLIENT_GONE, "The client went away.")
-#: Statuses of an engine that mean the same to our client; any other is the engine's fault.
-_PASSED_ON = frozenset({400, 413, 422, 429, 500, 503, 504})
-_REQUEST = (
-    b"POST %b HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
-)
-_LINES = b"x-request-id: %b\r\nopenai-version: 2020-10-01\r\nopenai-processing-ms: %d\r\n%b%b"
+_LINES = b"x-request-id: %b\r\nopenai-version: 2020-10-01\r\nopenai-processing-ms: %d\r\n%b%b%b"
 _JSON = b"content-type: application/json\r\n"
 _EVENTS = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
 #: What a stream says while there is nothing to say: a comment, which every client skips.
-_HEARTBEAT = b": waiting\n\n"
+_HEARTBEAT = b": waiting%b\n\n"
 
 
 class Client(Protocol):
@@ -65,6 +63,13 @@ class Parts:
     snapshots: Snapshots
     upstreams: Upstreams
     spool: Spool
+    watch: Watch
+    #: Tells the platform that a deployment which sleeps is asked for; may be called often.
+    wake: Callable[[str], None]
+    #: Takes completions that are to be kept.
+    kept: Spool
+    #: None where nobody collects traces.
+    spans: spans.Spans | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +79,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     authorization: bytes | None
     body: bytes
     request_id: str
+    #: Header `x-session-id`: such requests should meet the same replica.
+    session: bytes = b""
+    #: Header `traceparent`.
+    trace: bytes = b""
 
 
 class _Refused(Exception):
     """The engine, or we for it, answer with a refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class _NoPlace(UpstreamError):
+    """The target takes no more at present."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -93,7 +110,8 @@ class Completion:
 
     __slots__ = (
         *("_asked", "_began", "_client", "_connection", "_driver", "_events", "_first_byte_ms"),
-        *("_over", "_parts", "_sent_at", "_served", "_settled", "_started", "_ticket", "resume"),
+        *("_over", "_parts", "_sent_at", "_served", "_settled", "_started", "_ticket", "_trace"),
+        "resume",
     )
 
     def __init__(
@@ -107,6 +125,9 @@ class Completion:
         #: To be called when the client is no longer paused.
         self.resume = self._driver.resume
         self._began = self._sent_at = time.perf_counter()
+        self._trace: spans.Trace | None = None
+        if parts.spans is not None:
+            self._trace = spans.begin(asked.trace)
         self._first_byte_ms: float | None = None
         self._ticket: Ticket | None = None
         self._served: Route
@@ -133,7 +154,16 @@ class Completion:
             and not self._client.paused
             and time.perf_counter() - self._sent_at > seconds
         ):
-            self._put(_HEARTBEAT)
+            self._put(_HEARTBEAT % self._stage())
+
+    def _stage(self) -> bytes:
+        """What is waited for, where that takes long."""
+        routes = self._parts.snapshots.current.routes
+        route = routes.get((self._served.project_id, self._served.name))
+        if route is None or route.state not in ASLEEP:
+            return b""
+        # An event ends with a line, whatever stands in the reason.
+        return f" for {route.name}, {route.state}: {' '.join(route.reason.split())}".encode()
 
     def _break(self, _: BaseException) -> None:
         """Our own fault; it was logged."""
@@ -152,7 +182,12 @@ class Completion:
                 # picture would contradict what the REST API says already.
                 await self._driver.slowly(self._parts.snapshots.refresh())
                 ticket = self._admit()
+            if isinstance(ticket, Refusal) and ticket.lease and self._parts.gate.leases:
+                # What is left may lie with another gateway.
+                await self._driver.slowly(self._parts.gate.leases.next())
+                ticket = self._admit()
             if isinstance(ticket, Refusal):
+                self._parts.watch.refuse(ticket.code)
                 self._refuse(ticket)
                 return
             self._ticket, self._served = ticket, ticket.route
@@ -175,6 +210,8 @@ class Completion:
             snapshot=self._parts.snapshots.current,
             now=time.time(),
             request_id=self._asked.request_id,
+            session=self._asked.session,
+            ready=self.resume,
         )
 
     # The two shapes of an answer
@@ -183,10 +220,12 @@ class Completion:
         connection = await self._open(ticket)
         body = connection.take()
         if connection.status != 200:
-            raise _Refused(_engine_refusal(connection, body))
+            raise _Refused(asking.refusal(connection, body, self._served))
         usage = sse.usage_of(body)
         self._mark_first_byte()
         self._record(200, usage or self._guess(1))
+        if ticket.store:
+            self._keep(ticket, body)
         self._release()
         self._started = True
         self._client.answer(200, self._lines(_JSON), body)
@@ -195,18 +234,24 @@ class Completion:
         connection = await self._open(ticket)
         if connection.status != 200:
             await connection.wait_until_complete()
-            raise _Refused(_engine_refusal(connection, connection.take()))
+            raise _Refused(asking.refusal(connection, connection.take(), self._served))
         if not connection.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
             raise sse.Malformed("an answer in one piece instead of a stream")
-        last = await self._relay(connection)
+        passed: list[bytes] = []
+        last = await self._relay(connection, passed if ticket.store else None)
         # The record first: once the client has the end, the tokens are in the ledger.
         self._mark_first_byte()
         self._record(200, self._spent())
+        if ticket.store:
+            self._keep(ticket, b"".join([*passed, last, self._events.usage_event()]))
         self._end(last + sse.DONE)
         self._parts.upstreams.see_out(connection)
 
-    async def _relay(self, connection: Connection) -> bytes:
-        """Pass events on until the engine says [DONE]; return those that came together with it."""
+    async def _relay(self, connection: Connection, copy: list[bytes] | None) -> bytes:
+        """Pass events on until the engine says [DONE]; return those that came together with it.
+
+        `copy` gets what is passed on.
+        """
         while True:
             await connection.wait()
             data = connection.take()
@@ -218,40 +263,82 @@ class Completion:
             if passed:
                 self._mark_first_byte()
                 self._put(passed)
+                if copy is not None:
+                    copy.append(passed)
             if self._events.error is not None:
-                raise _Refused(_refusal_of(500, self._events.error))
+                raise _Refused(asking.refusal_of(500, self._events.error))
             while self._client.paused:
                 await waiting()
 
     # To the engine
 
     async def _open(self, ticket: Ticket) -> Connection:
-        request_id = ticket.request_id.encode()
-        adapter = ticket.route.adapter
-        request = _REQUEST % (
-            ticket.endpoint.encode(),
-            len(ticket.body),
-            request_id,
-            b"x-adapter: %b\r\n" % adapter.encode() if adapter else b"",
-            ticket.body,
-        )
+        """A connection whose answer has begun, of the first target that has one for us."""
+        for index, target in enumerate(ticket.targets):
+            last = index == len(ticket.targets) - 1
+            self._served = target
+            try:
+                await self._turn(ticket.place, target, first=not index)
+                connection = await self._ask(ticket, target, hold=last)
+            except UpstreamError:
+                if last:
+                    raise
+                continue
+            if last or not asking.gives_way(connection.status):
+                self._parts.watch.fell_back += index > 0
+                return connection
+            self._release()
+        raise NoReplica("nobody is there to be asked")
+
+    async def _turn(self, place: Place, target: Route, *, first: bool) -> None:
+        """Until there is a place at the target. Raises _NoPlace."""
+        if not first and (full := self._parts.gate.lanes.move(place, target)):
+            raise _NoPlace(full)
+        if place.called:
+            return
+        over = False
+
+        def ring() -> None:
+            nonlocal over
+            over = True
+            self.resume()
+
+        timer = asyncio.get_running_loop().call_later(lanes.LONGEST_WAIT, ring)
+        try:
+            while not (place.called or over):
+                await waiting()
+        finally:
+            timer.cancel()
+        if not place.called:
+            raise _NoPlace(lanes.too_long(target))
+
+    async def _ask(self, ticket: Ticket, target: Route, *, hold: bool) -> Connection:
+        routes = self._parts.snapshots.current.routes
+        asked = routes.get((target.project_id, ticket.asked))
+        rule = asked.rule if asked is not None else None
         self._connection, self._served = await self._parts.upstreams.open(
             self._driver,
-            request=request,
-            request_id=request_id,
+            request=asking.request(
+                ticket, target, self._trace.header() if self._trace else self._asked.trace
+            ),
+            request_id=ticket.request_id.encode(),
             whole=not ticket.stream,
             find=self._find,
             refresh=self._parts.snapshots.refresh,
+            hold=hold,
+            session=ticket.session,
+            hedge_after=rule.hedge_seconds if rule is not None else 0.0,
         )
         return self._connection
 
     def _find(self) -> Route:
         """The route as it is now: a held request may see its replicas, and version, replaced."""
-        ticket: Ticket = self._ticket  # type: ignore[assignment]  # it was let in
-        name = (ticket.key.project_id, ticket.route.name)
+        name = (self._served.project_id, self._served.name)
         route = self._parts.snapshots.current.routes.get(name)
         if route is None:
             raise NoReplica("its deployment was deleted")
+        if route.state == SLEEPING:
+            self._parts.wake(route.deployment_id)
         return route
 
     def _release(self) -> None:
@@ -259,6 +346,8 @@ class Completion:
             self._parts.upstreams.release(self._connection)
 
     def _explain(self, error: UpstreamError) -> Refusal:
+        if isinstance(error, _NoPlace):
+            return error.refusal
         name = self._served.name
         if isinstance(error, NoReplica):
             return errors.unavailable(
@@ -276,7 +365,10 @@ class Completion:
     def _lines(self, own: bytes) -> bytes:
         spent = (time.perf_counter() - self._began) * 1000
         limits = self._ticket.hold.lines if self._ticket is not None else b""
-        return _LINES % (self._asked.request_id.encode(), spent, limits, own)
+        who = b""
+        if self._ticket is not None and self._served.name != self._ticket.asked:
+            who = b"x-slipway-model: %b\r\n" % self._served.name.encode()
+        return _LINES % (self._asked.request_id.encode(), spent, limits, who, own)
 
     def _mark_first_byte(self) -> None:
         if self._first_byte_ms is None:
@@ -344,12 +436,29 @@ class Completion:
             latency_ms=(time.perf_counter() - self._began) * 1000,
             first_byte_ms=self._first_byte_ms,
         )
+        self._parts.watch.settled(line)
+        if self._parts.spans is not None and self._trace is not None and self._ticket is not None:
+            self._parts.spans.settled(self._trace, line, asked=self._ticket.asked)
         try:
             self._parts.spool.write(line)
         except SpoolFull as error:
             logger.error("usage of %s could not be written: %s", line.request_id, error)  # noqa: TRY400 - the cause is in the message
             # What cannot be written up is not given out as done.
             raise _Refused(_not_recorded()) from error
+
+    def _keep(self, ticket: Ticket, answer: bytes) -> None:
+        """Spool what was asked and answered; that a disk is full costs the copy, not the answer."""
+        line = CompletionLine(
+            request_id=ticket.request_id,
+            at=ticket.at,
+            project_id=ticket.key.project_id,
+            request=self._asked.body.decode(),
+            answer=answer.decode(errors="replace"),
+        )
+        try:
+            self._parts.kept.write(line)
+        except SpoolFull as error:
+            logger.error("the completion %s was not kept: %s", ticket.request_id, error)  # noqa: TRY400 - the cause is in the message
 
 
 def _not_recorded() -> Refusal:
@@ -358,35 +467,4 @@ def _not_recorded() -> Refusal:
         "gateway may be full.",
         retry_after=30,
         code="usage_not_recorded",
-    )
-
-
-def _engine_refusal(connection: Connection, body: bytes) -> Refusal:
-    try:
-        error = msgspec.json.decode(body, type=dict[str, Any]).get("error")
-    except (msgspec.DecodeError, RecursionError):
-        error = None
-    status = connection.status if connection.status in _PASSED_ON else 502
-    wait = connection.headers.get(b"retry-after", b"")
-    after = int(wait[:4]) if wait.isdigit() else 1 if status in {429, 503} else None
-    if not isinstance(error, dict):
-        said = body[:200].decode(errors="replace")
-        error = {"message": f"The model's engine answered {connection.status}: {said}"}
-    return _refusal_of(status, error, retry_after=after)
-
-
-def _refusal_of(status: int, error: dict[str, Any], *, retry_after: int | None = None) -> Refusal:
-    """An engine's error object with all four keys and of the types clients expect."""
-    kind = error.get("type")
-    if status == 500 and kind == "invalid_request_error":
-        status = 400
-    code, param = error.get("code"), error.get("param")
-    default = "invalid_request_error" if status < 500 else "server_error"
-    return Refusal(
-        status,
-        str(error.get("message") or "The model's engine failed without saying why.")[:2000],
-        type=kind if isinstance(kind, str) else default,
-        param=param if isinstance(param, str) else None,
-        code=code if isinstance(code, str) else None,
-        retry_after=retry_after,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import httptools
 
+from slipway.gateway.errors import FRAMING
 from slipway.gateway.steps import waiting
 
 #: Bytes of a stream that may wait here before reading stops.
@@ -77,6 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self.paused = False
         self._whole = False
         self._request_id = b""
+        self.patience = math.inf
         #: When its last bytes must have come, in the loop's seconds.
         self.last_by = math.inf
         self.started_at = self.heard_at = self._now()
@@ -84,9 +86,18 @@ class Connection(asyncio.BufferedProtocol):
     # What the pool and the server call
 
     def start(
-        self, request: bytes, *, request_id: bytes, whole: bool, wake: Callable[[], None]
+        self,
+        request: bytes,
+        *,
+        request_id: bytes,
+        whole: bool,
+        wake: Callable[[], None],
+        patience: float = math.inf,
     ) -> None:
         """Send a request; `whole` reads the answer to its end before anyone takes of it.
+
+        `patience` is the longest silence in seconds, where it is less than that of the pool. With
+        an empty `request_id` the answer may name itself as it likes.
 
         An engine that names a request in its answer (`x-request-id`) must name this one: a late
         second answer to the one before would otherwise pass for the answer to this.
@@ -94,6 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reset()
         self._request_id = request_id
         self._wake = wake
+        self.patience = patience
         self.reused, self._used = self._used, True
         self._whole, self.busy = whole, True
         if self._transport is None:
@@ -116,9 +128,16 @@ class Connection(asyncio.BufferedProtocol):
 
     async def begun(self) -> None:
         """Until the answer has begun, or if it is read whole is there. Raises UpstreamError."""
-        await (self.wait_until_complete() if self._whole else self.wait())
+        while not self.has_begun:
+            await waiting()
         if self.failure is not None:
             raise self.failure
+
+    @property
+    def has_begun(self) -> bool:
+        """There is something to take (`whole`: all of it), or there will be nothing."""
+        over = self.complete or self.failure is not None
+        return over or (not self._whole and bool(self._pieces))
 
     async def wait(self) -> None:
         """Until bytes wait, the answer is complete, or the exchange failed."""
@@ -210,9 +229,16 @@ class Connection(asyncio.BufferedProtocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > HEADER_BYTES or len(self.headers) >= HEADER_COUNT:
             raise BadFraming("headers without end")
+        name = name.lower()
         # Trailers come here too; nothing in them is to be believed.
+        if self.answered and name in FRAMING:
+            raise BadFraming("a trailer that would say where the answer ends")
         if not self.answered:
-            self.headers[name.lower()] = value
+            if name == b"transfer-encoding" and (
+                name in self.headers or value.strip().lower() != b"chunked"
+            ):
+                raise BadFraming("a transfer-encoding other than chunked")
+            self.headers[name] = value
 
     def on_headers_complete(self) -> None:
         self.answered = True
@@ -221,7 +247,8 @@ class Connection(asyncio.BufferedProtocol):
             raise BadFraming(f"status {self.status}, which nobody asked for")
         if self._parser.get_http_version() != "1.1":
             raise BadFraming(f"HTTP/{self._parser.get_http_version()}")
-        if self.headers.get(b"x-request-id", self._request_id) != self._request_id:
+        named = self.headers.get(b"x-request-id", self._request_id)
+        if self._request_id and named != self._request_id:
             raise BadFraming("the answer to another request")
         if b"content-length" not in self.headers and b"transfer-encoding" not in self.headers:
             raise BadFraming("neither content-length nor chunked: a cut could not be told")

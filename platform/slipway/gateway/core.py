@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,18 @@ from slipway.gateway.admit import Gate, Limits
 from slipway.gateway.completion import Asked, Client, Completion, Parts
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
+from slipway.gateway.leases import Exchange, Leases
 from slipway.gateway.snapshot import Snapshots
+from slipway.gateway.snapshot import exchange as common_pots
+from slipway.gateway.spans import Spans, configured
 from slipway.gateway.spool import Spool
 from slipway.gateway.upstream import Timeouts, Upstreams
+from slipway.gateway.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+#: A deployment is not told to wake more often than this, in seconds.
+_WAKE_PAUSE = 2.0
 
 
 class Watched(Protocol):
@@ -29,31 +40,50 @@ class Watched(Protocol):
 class Core:
     """Begins completions and keeps their time.
 
+    By `exchange` it shares limits with other gateways; given `load` but not that, it is alone.
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
-    `digest` turns a secret into what keys are stored under, `spool` is a directory.
+    `digest` turns a secret into what keys are stored under, `spool` is a directory, `wake` tells
+    the platform (in a thread) that a deployment which sleeps is asked for, `tls` is how servers
+    that are not ours are verified.
     """
 
     def __init__(
         self,
         *,
         load: Callable[[], Snapshot] | None = None,
+        exchange: Exchange | None = None,
         digest: Callable[[str], str] | None = None,
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        wake: Callable[[str], None] | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        spans: Spans | None = None,
     ) -> None:
+        if load is None and exchange is None:
+            exchange = common_pots
         if load is None or digest is None or spool is None:
             from django.conf import settings
 
-            from slipway.gateway import snapshot
+            from slipway.deployments import services as deployments
+            from slipway.gateway.loader import Loader
             from slipway.tenancy import services as tenancy
+            from slipway.traffic import services as traffic
 
-            load = load or snapshot.load
+            load, spans = load or Loader(), spans or configured()
+            wake, tls = wake or deployments.wake_up, tls or traffic.tls
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
-        self.gate = Gate(digest=digest, limits=limits)
+        self.gate = Gate(digest=digest, limits=limits, shared=exchange is not None)
+        self._exchange = exchange
+        self._leases: Leases | None = None
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
+        self.watch = Watch()
+        self._rouse, self._tls, self._spans = wake, tls, spans
+        self._woken: dict[str, float] = {}
+        # Beside the usage, for the door to take in; a second more or less means nothing there.
+        self.kept = Spool(spool.with_name(f"{spool.name}-completions"), sync_seconds=1.0)
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
@@ -65,12 +95,16 @@ class Core:
 
     async def start(self) -> None:
         """Raises OSError if the spool cannot be made."""
+        if self._exchange is not None:
+            self._leases = self.gate.share(self._exchange)
         self.spool.start()
+        self.kept.start()
         self.snapshots.start()
-        upstreams = Upstreams(self.timeouts)
+        upstreams = Upstreams(self.timeouts, self._tls, self.watch)
         self._parts = Parts(
-            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool
-        )
+            gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
+            kept=self.kept, watch=self.watch, wake=self.wake, spans=self._spans,
+        )  # fmt: skip
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
 
@@ -78,8 +112,35 @@ class Core:
         if self._parts is not None:
             self._watch.cancel()
             await self._parts.upstreams.close()
+            if self._leases is not None:
+                await self._leases.stop()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
+            await asyncio.to_thread(self.kept.stop)
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.stop)
+
+    def wake(self, deployment_id: str) -> None:
+        """Have the platform bring back what sleeps; in a thread, for it asks the database."""
+        now = time.monotonic()
+        if self._rouse is None or self._woken.get(deployment_id, -_WAKE_PAUSE) + _WAKE_PAUSE > now:
+            return
+        self._woken = {k: at for k, at in self._woken.items() if at + _WAKE_PAUSE > now}
+        self._woken[deployment_id] = now
+        work = asyncio.get_running_loop().run_in_executor(None, self._rouse, deployment_id)
+        work.add_done_callback(_woke)
+
+    def running(self) -> int:
+        """Requests that are being answered or wait to be."""
+        return len(self._running)
+
+    def picture_age(self) -> float:
+        """Seconds since keys and routes were last read."""
+        return time.monotonic() - self.snapshots.seen_at
+
+    def keys_and_routes(self) -> tuple[int, int]:
+        """How many of both there are."""
+        return len(self.snapshots.current.keys), len(self.snapshots.current.routes)
 
     def request_id(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
@@ -118,3 +179,9 @@ class Core:
         for watched in list(self.watched):
             watched.look(now)
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
+
+
+def _woke(work: asyncio.Future[None]) -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        # It is asked for again while somebody waits.
+        logger.warning("what sleeps could not be woken: %s", error)

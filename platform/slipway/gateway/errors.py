@@ -23,6 +23,8 @@ class Refusal:
     #: `x-ratelimit-…` lines of the answer's head, where a limit was asked.
     rates: bytes = b""
     again: bool = field(default=False, compare=False)
+    #: More might be leased of what there is too little of.
+    lease: bool = field(default=False, compare=False)
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self.as_dict()})
@@ -137,6 +139,14 @@ class Unreadable(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+
+
+#: Headers that say where a message ends.
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+def framing_in_trailers() -> Refusal:
+    return Refusal(400, "A trailer may not say where the message ends.", code="bad_request")
 
 
 def misframed(error: Exception) -> Refusal:

@@ -40,9 +40,8 @@ class Rule:
 class Origin:
     """A server that is not ours: how it is asked. Its addresses are the route's endpoints."""
 
-    #: For the Host header, and to check its certificate by; empty for plain http.
+    #: For the Host header.
     netloc: str
-    tls_name: str
     #: Stands before the path that is asked: `/openai/v1` for `/v1/chat/completions`.
     base_path: str
     #: What it calls the model.
@@ -56,14 +55,18 @@ class Origin:
 #: Never served yet: the client is told at once, for loading takes longer than it would wait.
 STARTING = "starting"
 #: States in which a model without a replica will have one again by itself, in seconds.
-COMES_BACK = frozenset({"live", "updating", "unhealthy"})
+COMES_BACK = frozenset({"live", "updating", "unhealthy", "sleeping", "waking"})
+SLEEPING = "sleeping"
+#: Of these, the ones that take long, and are worth waiting for.
+ASLEEP = frozenset({"sleeping", "waking"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """A model that a project may call, and where its replicas listen.
 
-    An endpoint is `unix:/path/of.sock` or `http://host:port`. Where there is none, `state` says
+    An endpoint is `unix:/path/of.sock`, `http://host:port` or `https://address:port#name`, the
+    name being what its certificate must be for. Where there is none, `state` says
     what will become of it and `reason` why.
     """
 

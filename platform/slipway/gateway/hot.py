@@ -44,13 +44,24 @@ class Hot:
 
     __slots__ = (
         *("_authorization", "_chunked", "_completion", "_endpoint", "_its_turn", "_link"),
+        *("_session", "_trace"),
         *("disconnected", "keep_alive", "more_body", "paused", "pieces"),
         *("response_complete", "response_started"),
     )
     message_event = _NEVER
 
-    def __init__(self, link: Link, endpoint: str, authorization: bytes, *, modern: bool) -> None:
+    def __init__(
+        self,
+        link: Link,
+        endpoint: str,
+        authorization: bytes,
+        *,
+        modern: bool,
+        session: bytes = b"",
+        trace: bytes = b"",
+    ) -> None:
         self._link = link
+        self._session, self._trace = session, trace
         self._endpoint, self._authorization = endpoint, authorization
         # HTTP/1.0 knows no chunks, and ends a stream by closing.
         self._chunked = self.keep_alive = modern
@@ -82,6 +93,8 @@ class Hot:
             authorization=self._authorization,
             body=body,
             request_id=core.request_id(),
+            session=self._session,
+            trace=self._trace,
         )
         self.pieces.clear()
         self._completion = core.complete(self, asked)

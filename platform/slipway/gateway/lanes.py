@@ -1,6 +1,6 @@
 """So many requests at a time for each deployment, the others in a queue: people before batches.
 
-Pure: who waits is told by a callback, and time is given.
+Pure: who waits is told by a callback.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ from slipway.gateway import errors
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Route
 
-#: Nobody waits longer than this, in seconds.
+#: Nobody should wait longer than this, in seconds.
 LONGEST_WAIT = 30.0
 #: Of the places of a deployment, background work has at most this part, rounded up.
 BACKGROUND_SHARE = 0.5
 
 
 class Place:
-    """A place at a deployment, had or waited for; to be given back by `leave`, once."""
+    """A place at a deployment, had or waited for; to be given back by `leave`."""
 
-    __slots__ = ("background", "called", "lane", "ready", "until")
+    __slots__ = ("background", "called", "deployment_id", "lane", "ready")
 
     def __init__(
-        self, lane: _Lane, ready: Callable[[], None], *, background: bool, until: float
+        self,
+        deployment_id: str,
+        lane: _Lane | None,
+        ready: Callable[[], None],
+        *,
+        background: bool,
     ) -> None:
+        self.deployment_id = deployment_id
+        #: None once it was given back.
         self.lane = lane
         self.background = background
         #: It is this one's turn; before, it only waits.
         self.called = False
         self.ready = ready
-        #: In the same seconds as `now`.
-        self.until = until
 
 
 class _Lane:
@@ -62,18 +67,18 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
 
     def enter(
-        self, route: Route, *, background: bool, now: float, ready: Callable[[], None]
+        self, route: Route, *, background: bool, ready: Callable[[], None]
     ) -> Place | Refusal:
         """A place, `called` at once or when `ready` is called; or no, with when to ask again."""
         lane = self._lanes.get(route.deployment_id)
         if lane is None:
             lane = self._lanes[route.deployment_id] = _Lane()
         lane.at_once = route.at_once
-        place = Place(lane, ready, background=background, until=now + LONGEST_WAIT)
+        place = Place(route.deployment_id, lane, ready, background=background)
         # Background work that waits does not keep people out.
         ahead = lane.waiting() if background else len(lane.queues[0])
         if not ahead and lane.room(background=background):
-            self._call(place)
+            self._call(lane, place)
             return place
         if ahead >= route.queue:
             self._forget(route.deployment_id, lane)
@@ -81,9 +86,11 @@ class Lanes:
         lane.queues[background].append(place)
         return place
 
-    def leave(self, deployment_id: str, place: Place) -> None:
+    def leave(self, place: Place) -> None:
         """Done, or no longer waiting; whose turn it is now is told."""
-        lane = place.lane
+        lane, place.lane = place.lane, None
+        if lane is None:
+            return
         if place.called:
             lane.busy -= 1
             lane.background -= place.background
@@ -93,9 +100,24 @@ class Lanes:
             background=queue[0].background
         ):
             following = queue.popleft()
-            self._call(following)
+            self._call(lane, following)
             following.ready()
-        self._forget(deployment_id, lane)
+        self._forget(place.deployment_id, lane)
+
+    def move(self, place: Place, route: Route) -> Refusal | None:
+        """Give the place back for one at another deployment; then it may have to be waited for
+        again. Without room there, it is a place no longer."""
+        self.leave(place)
+        other = self.enter(route, background=place.background, ready=place.ready)
+        if isinstance(other, Refusal):
+            place.lane = None
+            return other
+        if not other.called:
+            queue = other.lane.queues[other.background]  # type: ignore[union-attr]  # just entered
+            queue[-1] = place
+        place.deployment_id, place.lane = other.deployment_id, other.lane
+        place.called = other.called
+        return None
 
     def in_flight(self, deployment_id: str) -> int:
         lane = self._lanes.get(deployment_id)
@@ -106,10 +128,10 @@ class Lanes:
         return lane.waiting() if lane is not None else 0
 
     @staticmethod
-    def _call(place: Place) -> None:
+    def _call(lane: _Lane, place: Place) -> None:
         place.called = True
-        place.lane.busy += 1
-        place.lane.background += place.background
+        lane.busy += 1
+        lane.background += place.background
 
     def _forget(self, deployment_id: str, lane: _Lane) -> None:
         if not lane.busy and not lane.waiting():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from slipway.core.errors import Invalid
 from slipway.gateway import adapters
 from slipway.gateway.facts import Key, Limit, Origin, Route, Rule, Snapshot
 from slipway.gateway.whereabouts import Whereabouts
@@ -35,13 +36,12 @@ class Loader:
         self._opened: dict[str, str] = {}
 
     def __call__(self) -> Snapshot:
-        from django.db import close_old_connections, connections
+        from django.db import connections
 
-        close_old_connections()
         try:
             return self._look()
         except Exception:
-            # A connection that failed once may be broken for good; the next look opens a new one.
+            # The connection is kept from look to look; one that failed may be broken for good.
             connections.close_all()
             raise
 
@@ -55,7 +55,7 @@ class Loader:
             self._followed = True
         # Numbers first: what changes while we read is read again.
         at, now = traffic.numbers(), timezone.now()
-        keys = self._part("keys", at["keys"], lambda: _keys(now))
+        keys = self._part("keys", at["keys"], lambda: self._keys(at["keys"], now))
         routes = self._part("routes", (at["routes"], self._whereabouts.number), self._routes)
         limits = self._part("limits", at["limits"], _limits)
         budgets = self._part("budgets", object(), lambda: _budgets(now))
@@ -81,6 +81,25 @@ class Loader:
             self._known[name] = depends
         return self._parts[name]
 
+    def _keys(self, number: int, now: Any) -> dict[str, Key]:
+        """All keys, or the last ones with those changed that were touched since."""
+        from slipway.tenancy import services as tenancy
+        from slipway.traffic import services as traffic
+
+        last: dict[str, Key] | None = self._parts.get("keys")
+        touched = (
+            traffic.touched("keys", after=self._known["keys"], upto=number)
+            if last is not None
+            else None
+        )
+        if last is None or touched is None:
+            return _keys(tenancy.live_keys(now=now))
+        keys = dict(last)
+        for digest in tenancy.digests_of(key_ids=touched):
+            keys.pop(digest, None)
+        keys.update(_keys(tenancy.live_keys(now=now, key_ids=touched)))
+        return keys
+
     def _routes(self) -> Routes:
         from slipway.deployments import services as deployments
         from slipway.registry import services as registry
@@ -91,7 +110,12 @@ class Loader:
         routes = {(str(fact.project_id), fact.name): _route(fact) for fact in facts}
         places = set()
         for external in traffic.all_externals():
-            place = traffic.place_of(external.url)
+            try:
+                place = traffic.place_of(external.url)
+            except Invalid as error:
+                # Allowed when it was registered; the installation has thought better of it.
+                logger.warning("external model %s is passed over: %s", external.id, error.message)
+                continue
             places.add(place)
             route = self._external(external, place)
             routes.setdefault((route.project_id, route.name), route)
@@ -114,6 +138,7 @@ class Loader:
 
         addresses, trouble = self._whereabouts.of(place)
         authorization = ""
+        name = f"#{place.host}" if place.scheme == "https" else ""
         if fact.credential:
             try:
                 if fact.credential not in self._opened:
@@ -128,7 +153,7 @@ class Loader:
             deployment_id=str(fact.id),
             version_id=str(fact.id),
             endpoints=tuple(
-                f"{place.scheme}://{f'[{one}]' if ':' in one else one}:{place.port}"
+                f"{place.scheme}://{f'[{one}]' if ':' in one else one}:{place.port}{name}"
                 for one in addresses
             ),
             state="live" if addresses else "unhealthy",
@@ -138,7 +163,6 @@ class Loader:
             capabilities=("completions", "chat", "system"),
             origin=Origin(
                 netloc=place.netloc,
-                tls_name=place.host if place.scheme == "https" else "",
                 base_path=place.path,
                 model=fact.model,
                 authorization=authorization,
@@ -147,9 +171,7 @@ class Loader:
         )
 
 
-def _keys(now: Any) -> dict[str, Key]:
-    from slipway.tenancy import services as tenancy
-
+def _keys(facts: Iterable[Any]) -> dict[str, Key]:
     return {
         fact.digest: Key(
             id=str(fact.id),
@@ -159,7 +181,7 @@ def _keys(now: Any) -> dict[str, Key]:
             may_call=fact.may_call,
             networks=fact.networks,
         )
-        for fact in tenancy.live_keys(now=now)
+        for fact in facts
     }
 
 

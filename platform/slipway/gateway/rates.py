@@ -8,6 +8,8 @@ is put back or taken, so a bucket may go below zero and later requests wait for 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,61 +19,100 @@ from slipway.gateway.facts import Key, Limit, Scope, Snapshot
 _LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
 
 
+#: Pairs of key and model of which it is remembered what limits them.
+_REMEMBERED = 100_000
+
+
 class Bucket:
-    """So many a minute; `at` is in Unix seconds."""
+    """What may be taken of one thing; `rate` a second comes back, up to `size`.
 
-    __slots__ = ("at", "level", "size")
+    Where gateways share it, `level` is what this one has leased of the pot `name`: nothing comes
+    back by itself, `elsewhere` was left in the pot at the last look, and `short` is what was asked
+    for in vain since. `held` was granted and not given back. See `leases`.
+    """
 
-    def __init__(self, size: int, at: float) -> None:
-        self.size, self.level, self.at = size, float(size), at
+    __slots__ = (
+        *("at", "busy_at", "elsewhere", "held", "level", "mark"),
+        *("name", "rate", "shared", "short", "size"),
+    )
+
+    def __init__(self, name: str, size: int, rate: float, at: float, *, shared: bool) -> None:
+        self.name, self.size, self.rate, self.at = name, size, rate, at
+        self.shared = shared
+        self.level = self.mark = 0.0 if shared else float(size)
+        self.elsewhere = self.short = self.held = self.busy_at = 0.0
 
     def fill(self, now: float) -> None:
-        """Bring it up to now."""
+        """Bring it up to now (Unix seconds)."""
         # A clock that was set back must not empty it.
-        if now > self.at:
-            level = self.level + (now - self.at) * self.size / 60
+        if not self.shared and now > self.at:
+            level = self.level + (now - self.at) * self.rate
             self.level = level if level < self.size else float(self.size)
         self.at = now
 
-    def resize(self, size: int, now: float) -> None:
+    def resize(self, size: int, rate: float, now: float) -> None:
         self.fill(now)
-        self.size = size
+        if not rate and not self.shared:
+            self.level += size - self.size
+        self.size, self.rate = size, rate
         self.level = min(self.level, float(size))
+
+    def give_back(self, amount: float) -> None:
+        self.level = min(self.level + amount, float(self.size))
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount`, or a full bucket if it is more than that, can be taken."""
-        size = self.size
-        short = min(amount, size) - self.level
-        return short * 60 / size if short > 0 else 0.0
-
-    def until_full(self) -> float:
-        return (self.size - self.level) * 60 / self.size
+        short = min(amount, self.size) - self.level
+        if short <= 0:
+            return 0.0
+        return max(short - self.elsewhere, 0.1) / self.rate if self.rate else 1.0
 
 
 class Meter:
     """What one scope has left."""
 
-    __slots__ = ("in_flight", "requests", "tokens")
+    __slots__ = ("in_flight", "requests", "slots", "tokens")
 
     def __init__(self) -> None:
         self.requests: Bucket | None = None
         self.tokens: Bucket | None = None
+        #: Requests in flight at one time.
+        self.slots: Bucket | None = None
         self.in_flight = 0
 
-    def fit(self, limit: Limit, now: float) -> None:
+    def fit(self, scope: Scope, limit: Limit, now: float, *, shared: bool) -> None:
         """Take on the limit as it is now."""
-        self.requests = _fitted(self.requests, limit.requests_per_minute, now)
-        self.tokens = _fitted(self.tokens, limit.tokens_per_minute, now)
 
+        def fitted(bucket: Bucket | None, kind: str, size: int | None, rate: float) -> Any:
+            if size is None:
+                return None
+            if bucket is None:
+                name = "/".join((kind, *scope))
+                return Bucket(name, size, rate, now, shared=shared)
+            if bucket.size != size:
+                bucket.resize(size, rate, now)
+            return bucket
 
-def _fitted(bucket: Bucket | None, size: int | None, now: float) -> Bucket | None:
-    if size is None:
-        return None
-    if bucket is None:
-        return Bucket(size, now)
-    if bucket.size != size:
-        bucket.resize(size, now)
-    return bucket
+        asks, tokens = limit.requests_per_minute, limit.tokens_per_minute
+        self.requests = fitted(self.requests, "requests", asks, (asks or 0) / 60)
+        self.tokens = fitted(self.tokens, "tokens", tokens, (tokens or 0) / 60)
+        self.slots = fitted(self.slots, "slots", limit.at_once, 0.0)
+
+    def take(self, tokens: int) -> None:
+        """Count a request that may use so many tokens."""
+        self.in_flight += 1
+        if self.slots is not None:
+            self.slots.level -= 1
+        if self.requests is not None:
+            self.requests.level -= 1
+        if self.tokens is not None:
+            self.tokens.level -= tokens
+
+    def lack(self, tokens: int) -> None:
+        """Note what a request could not be given, so that it is leased."""
+        for bucket, amount in ((self.slots, 1), (self.requests, 1), (self.tokens, tokens)):
+            if bucket is not None and bucket.level < amount:
+                bucket.short += min(amount, bucket.size)
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -85,13 +126,14 @@ class Hold(msgspec.Struct, frozen=True):
 
 _NOTHING = Hold((), 0, b"")
 #: The meters over one key's requests for one model.
-_Over = tuple[tuple[Scope, Limit, Meter], ...]
+_Over = tuple[tuple[Scope, Meter], ...]
 
 
 class Rates:
-    """The meters of one gateway process."""
+    """The meters of one gateway process; `shared` if it leases from pots that others share."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self._shared = shared
         self._meters: dict[Scope, Meter] = {}
         #: What is over whom, as of `_seen`.
         self._over: dict[tuple[str, str], _Over] = {}
@@ -106,24 +148,20 @@ class Rates:
             self._over.clear()
         if not self._seen:
             return _NOTHING
-        over = self._over.get((key.id, model))
-        if over is None:
-            over = self._over[key.id, model] = self._find(key, model, now)
+        over = self._over.get((key.id, model)) or self._find(key, model, now)
         if not over:
             return _NOTHING
-        for scope, limit, meter in over:
-            if (refusal := _refused(scope, limit, meter, tokens, now)) is not None:
+        for scope, meter in over:
+            if (refusal := _refused(scope, meter, tokens, now)) is not None:
+                if self._shared:
+                    for _, lacking in over:
+                        lacking.lack(tokens)
                 return refusal
         # Only when all agree is anything taken.
-        meters = []
-        for _, _, meter in over:
-            meters.append(meter)
-            meter.in_flight += 1
-            if meter.requests is not None:
-                meter.requests.level -= 1
-            if meter.tokens is not None:
-                meter.tokens.level -= tokens
-        return Hold(tuple(meters), tokens, _lines(meters))
+        meters = tuple([meter for _, meter in over])
+        for meter in meters:
+            meter.take(tokens)
+        return Hold(meters, tokens, _lines(meters))
 
     def _find(self, key: Key, model: str, now: float) -> _Over:
         project = key.project_id
@@ -138,17 +176,30 @@ class Rates:
             if meter is None:
                 self._forget(self._seen)
                 meter = self._meters[scope] = Meter()
-            meter.fit(limit, now)
-            found.append((scope, limit, meter))
+            meter.fit(scope, limit, now, shared=self._shared)
+            found.append((scope, meter))
+        if len(self._over) >= _REMEMBERED:
+            self._over.clear()
+        self._over[key.id, model] = tuple(found)
         return tuple(found)
 
     def settle(self, hold: Hold, *, tokens: int) -> None:
         """A request has ended and used so many tokens. Call once per hold."""
         for meter in hold.meters:
             meter.in_flight -= 1
+            if meter.slots is not None:
+                meter.slots.give_back(1)
             if meter.tokens is not None:
-                left = meter.tokens.level + hold.tokens - tokens
-                meter.tokens.level = min(left, float(meter.tokens.size))
+                meter.tokens.give_back(hold.tokens - tokens)
+
+    def buckets(self) -> list[Bucket]:
+        """All that is counted."""
+        return [
+            bucket
+            for meter in self._meters.values()
+            for bucket in (meter.requests, meter.tokens, meter.slots)
+            if bucket is not None
+        ]
 
     def _forget(self, limits: dict[Scope, Limit]) -> None:
         """Drop the meters of limits that were lifted, once they are many."""
@@ -160,26 +211,30 @@ class Rates:
             }
 
 
-def _refused(scope: Scope, limit: Limit, meter: Meter, tokens: int, now: float) -> Refusal | None:
-    if limit.at_once is not None and meter.in_flight >= limit.at_once:
-        return _too_many(scope, "requests", f"at most {limit.at_once} at one time", 1.0, [meter])
+def _refused(scope: Scope, meter: Meter, tokens: int, now: float) -> Refusal | None:
+    bucket = meter.slots
+    if bucket is not None and bucket.level < 1:
+        return _too_many(scope, "requests", f"at most {bucket.size} at one time", bucket, 1, meter)
     bucket = meter.requests
     if bucket is not None:
         bucket.fill(now)
-        if bucket.level < 1 and (wait := bucket.wait(1)) > 0:
+        if bucket.level < 1:
             rule = f"{bucket.size} requests per minute"
-            return _too_many(scope, "requests", rule, wait, [meter])
+            return _too_many(scope, "requests", rule, bucket, 1, meter)
     bucket = meter.tokens
     if bucket is not None:
         bucket.fill(now)
-        if bucket.level < tokens and (wait := bucket.wait(tokens)) > 0:
-            left = max(0, math.floor(bucket.level))
+        if bucket.level < tokens and bucket.wait(tokens) > 0:
+            left = max(0, math.floor(bucket.level + bucket.elsewhere))
             rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
-            return _too_many(scope, "tokens", rule, wait, [meter])
+            return _too_many(scope, "tokens", rule, bucket, tokens, meter)
     return None
 
 
-def _too_many(scope: Scope, kind: str, rule: str, wait: float, meters: list[Meter]) -> Refusal:
+def _too_many(
+    scope: Scope, kind: str, rule: str, bucket: Bucket, amount: float, meter: Meter
+) -> Refusal:
+    wait = bucket.wait(amount)
     _, key, model = scope
     whose = " ".join(
         filter(None, ["this key" if key else "this project", f"for `{model}`" if model else ""])
@@ -191,11 +246,12 @@ def _too_many(scope: Scope, kind: str, rule: str, wait: float, meters: list[Mete
         type=kind,
         code="rate_limit_exceeded",
         retry_after=math.ceil(wait),
-        rates=_lines(meters) + milliseconds,
+        rates=_lines((meter,)) + milliseconds,
+        lease=bucket.shared,
     )
 
 
-def _lines(meters: list[Meter]) -> bytes:
+def _lines(meters: Sequence[Meter]) -> bytes:
     """`x-ratelimit-…` of the bucket of each kind that has the least left."""
     requests = tokens = None
     for meter in meters:
@@ -210,9 +266,15 @@ def _lines(meters: list[Meter]) -> bytes:
 
 
 def _told(kind: bytes, bucket: Bucket) -> bytes:
-    left = int(bucket.level) if bucket.level > 0 else 0
-    reset = _duration(bucket.until_full()).encode()
-    return _LINES % (kind, bucket.size, kind, left, kind, reset)
+    left = bucket.level + bucket.elsewhere
+    full_in = (bucket.size - left) / bucket.rate
+    # Nearly always less than a second; the rest may take its time.
+    reset = b"%dms" % math.ceil(full_in * 1000) if 0 <= full_in < 1 else _reset(full_in)
+    return _LINES % (kind, bucket.size, kind, max(0, left), kind, reset)
+
+
+def _reset(seconds: float) -> bytes:
+    return _duration(max(0.0, seconds)).encode()
 
 
 def _duration(seconds: float) -> str:

@@ -135,7 +135,11 @@ class HotProtocol(HttpToolsProtocol):
         self._since = time.monotonic()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._in_head:
+            self.headers.append((name.lower(), value))
+        elif name.lower() in errors.FRAMING:
+            # Other trailers are nobody's business either.
+            raise Unreadable(errors.framing_in_trailers())
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -154,8 +158,14 @@ class HotProtocol(HttpToolsProtocol):
     def _hot(self) -> Hot | None:
         """The request, if it is one that goes straight to its engine."""
         given = dict(self.headers)
-        if len(self.headers) != len(given) and sum(name == b"host" for name, _ in self.headers) > 1:
-            raise Unreadable(Refusal(400, "Host was given twice.", code="bad_request"))
+        if len(self.headers) != len(given) or b"transfer-encoding" in given:
+            _check_framing(self.headers)
+        if self.parser.should_upgrade() and (
+            b"transfer-encoding" in given or given.get(b"content-length", b"0") != b"0"
+        ):
+            # The parser takes the body for what comes after the upgrade.
+            says = "Upgrade is not offered; send the request without it."
+            raise Unreadable(Refusal(400, says, code="bad_request"))
         endpoint = _HOT.get(self.url)
         if endpoint is None or self.parser.get_method() != b"POST":
             return None
@@ -177,7 +187,11 @@ class HotProtocol(HttpToolsProtocol):
             or isinstance(self.core.known(authorization, self._address()), Refusal)
         ):
             return None
-        return Hot(self, endpoint, authorization, modern=version == "1.1")
+        session = given.get(b"x-session-id", b"")
+        trace = given.get(b"traceparent", b"")
+        return Hot(
+            self, endpoint, authorization, modern=version == "1.1", session=session, trace=trace
+        )
 
     def _too_long(self) -> bool:
         if self._head_bytes + self._read_bytes <= HEADER_BYTES:
@@ -277,6 +291,16 @@ class HotProtocol(HttpToolsProtocol):
         if cycle is not None:
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
+
+
+def _check_framing(headers: list[tuple[bytes, bytes]]) -> None:
+    """Raises Unreadable for what two servers might read in two ways."""
+    if sum(name == b"host" for name, _ in headers) > 1:
+        raise Unreadable(Refusal(400, "Host was given twice.", code="bad_request"))
+    encodings = [value for name, value in headers if name == b"transfer-encoding"]
+    if encodings and (len(encodings) > 1 or encodings[0].strip().lower() != b"chunked"):
+        says = "The only transfer-encoding that is read is chunked, given once."
+        raise Unreadable(Refusal(400, says, code="bad_request"))
 
 
 def _cause(error: httptools.HttpParserError) -> Refusal:

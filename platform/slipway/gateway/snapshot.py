@@ -6,16 +6,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from slipway.gateway.facts import Snapshot
+from slipway.limits.rules import Ask, Exchanged
 
 logger = logging.getLogger(__name__)
 
 #: Two looks are at least this far apart, in seconds, however many ask for one.
 _LEAST_GAP = 0.05
-#: Looking may take this part of one core's time.
+#: Looking may take this part of one core's time, as long as a revoked key is still seen in time.
 _SHARE = 0.2
+_MOST_GAP = 2.0
 
 
 class Snapshots:
@@ -23,6 +25,8 @@ class Snapshots:
 
     def __init__(self, load: Callable[[], Snapshot], *, every_seconds: float = 0.5) -> None:
         self.current = Snapshot()
+        #: When it was last seen that this is how things are, in monotonic seconds.
+        self.seen_at = time.monotonic()
         self._load = load
         self._every = every_seconds
         self._asked = threading.Event()
@@ -62,13 +66,16 @@ class Snapshots:
                 # A loop that is gone has nobody waiting.
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, future)
-            gap = max(_LEAST_GAP, (time.monotonic() - began) / _SHARE)
+            spent = time.monotonic() - began
+            gap = min(max(_LEAST_GAP, spent / _SHARE), _MOST_GAP)
             time.sleep(gap)
             self._asked.wait(max(0.0, self._every - gap))
 
     def _look(self) -> None:
+        began = time.monotonic()
         try:
             self.current = self._load()
+            self.seen_at = began
         except Exception as error:  # noqa: BLE001 - whatever it is, yesterday's picture serves better than none
             if not self._failing:
                 logger.warning("keys and routes cannot be read, serving the last ones: %s", error)
@@ -89,3 +96,13 @@ def load() -> Snapshot:
     from slipway.gateway.loader import Loader
 
     return Loader()()
+
+
+def exchange(gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
+    """Lease from the limits that all gateways share, in the database."""
+    from django.db import close_old_connections
+
+    from slipway.limits import services as limits
+
+    close_old_connections()
+    return limits.exchange(gateway, asks, now)

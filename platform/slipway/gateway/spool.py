@@ -41,7 +41,7 @@ class Spool:
         rotate_seconds: float = 60.0,
         sync_seconds: float = 0.1,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
         self._sync_seconds = sync_seconds
@@ -55,7 +55,7 @@ class Spool:
 
     def start(self) -> None:
         """Make the directory and begin to sync. Raises OSError if it cannot be made."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
     def write(self, line: UsageLine | CompletionLine) -> None:
@@ -72,19 +72,19 @@ class Spool:
                 if written != len(data):
                     os.ftruncate(self._handle, self._size)
             except OSError as error:
-                raise SpoolFull(f"{self._directory}: {error}") from error
+                raise SpoolFull(f"{self.directory}: {error}") from error
             if written != len(data):
-                raise SpoolFull(f"{self._directory} took {written} of {len(data)} bytes")
+                raise SpoolFull(f"{self.directory} took {written} of {len(data)} bytes")
             self._size += written
             self._dirty = True
 
     def _begin(self) -> None:
         name = f"usage-{time.time_ns()}-{os.getpid()}"
-        fresh = self._directory / f"{name}.new"
+        fresh = self.directory / f"{name}.new"
         handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         # Locked before it has the name by which it is looked for.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        fresh.rename(self._directory / f"{name}.jsonl")
+        fresh.rename(self.directory / f"{name}.jsonl")
         self._handle, self._size, self._opened_at = handle, 0, time.monotonic()
 
     def _keep(self) -> None:
@@ -106,7 +106,7 @@ class Spool:
             if dirty:
                 os.fdatasync(handle)
         except OSError:
-            logger.exception("usage records could not be made durable in %s", self._directory)
+            logger.exception("usage records could not be made durable in %s", self.directory)
         finally:
             # The lock lives until its last handle closes: now the file is finished.
             os.close(handle)

@@ -67,6 +67,15 @@ class Events:
             return data
         return self._one_by_one(data)
 
+    def usage_event(self) -> bytes:
+        """The usage as an event of its own, whether or not it was passed on; else nothing."""
+        if self.usage is None:
+            return b""
+        prompt, completion = self.usage.prompt_tokens, self.usage.completion_tokens
+        used = {"prompt_tokens": prompt, "completion_tokens": completion,
+                "total_tokens": prompt + completion}  # fmt: skip
+        return b"data: " + msgspec.json.encode({"choices": [], "usage": used}) + b"\n\n"
+
     def _one_by_one(self, data: bytes) -> bytes:
         data = self._tail + data
         passed, start = [], 0

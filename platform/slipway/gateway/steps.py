@@ -28,7 +28,7 @@ class Driver:
     __slots__ = ("_broken", "_running", "_thrown", "_work")
 
     def __init__(self, broken: Callable[[BaseException], None]) -> None:
-        self._broken = broken
+        self._broken: Callable[[BaseException], None] | None = broken
         self._work: Coroutine[Any, Any, None] | None = None
         self._running = False
         self._thrown: Exception | None = None
@@ -57,11 +57,13 @@ class Driver:
                 if self._thrown is None:
                     return
         except StopIteration:
-            self._work = None
+            # Its owner holds us and is held by this: a circle would live until it is looked for.
+            self._work = self._broken = None
         except (Exception, asyncio.CancelledError) as error:
-            self._work = None
+            broken, self._work, self._broken = self._broken, None, None
             logger.exception("a request broke off")
-            self._broken(error)
+            if broken is not None:
+                broken(error)
         finally:
             self._running = False
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from slipway.gateway import hedge, plan
 from slipway.gateway.connection import (
     WHOLE_READ_BYTES,
     Closed,
@@ -16,8 +19,9 @@ from slipway.gateway.connection import (
     TimedOut,
     UpstreamError,
 )
-from slipway.gateway.facts import Route
+from slipway.gateway.facts import ASLEEP, Route
 from slipway.gateway.steps import Driver
+from slipway.gateway.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Timeouts:
     total: float = 600.0
     #: A request waits this long for a replica to come back.
     hold: float = 20.0
+    #: And this long for one that sleeps, or is woken.
+    wake: float = 300.0
     #: A stream that is silent for so long says that it lives.
     heartbeat: float = 15.0
     #: An unused connection is closed after this.
@@ -78,8 +84,18 @@ class _Endpoint:
 class Upstreams:
     """The pool of one event loop."""
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.timeouts = timeouts or Timeouts()
+        #: Made when it is first needed: it reads the certificates of the world.
+        self._make_tls = tls or ssl.create_default_context
+        self._tls: ssl.SSLContext | None = None
+        self._watch = watch or Watch()
+        self._allowance = hedge.Allowance()
         self._loop = asyncio.get_running_loop()
         self._inbox = memoryview(bytearray(WHOLE_READ_BYTES))
         self._endpoints: dict[str, _Endpoint] = {}
@@ -95,31 +111,46 @@ class Upstreams:
         whole: bool,
         find: Callable[[], Route],
         refresh: Callable[[], Coroutine[Any, Any, None]],
+        hold: bool = True,
+        session: bytes = b"",
+        hedge_after: float = 0.0,
     ) -> tuple[Connection, Route]:
         """A connection whose answer has begun (`whole`: is complete), and the route it is of.
 
         To be awaited from what `driver` drives; give the connection back by `release`. `find`
         gives the route as it is now (or raises NoReplica), `refresh` makes "now" newer. As long
         as the client has not been sent a byte, a replica that refuses, hangs up or dies is
-        replaced by another, for up to `timeouts.hold` seconds. Raises UpstreamError.
+        replaced by another; with `hold` for up to `timeouts.hold` seconds, or `timeouts.wake` for
+        what sleeps. Requests of one `session` get the same replica. After `hedge_after` seconds
+        without a first byte (0: never) another replica is asked too. Raises UpstreamError.
         """
-        give_up_at = self._loop.time() + self.timeouts.hold
+        began = self._loop.time()
+        trouble = ""
         failed: set[str] = set()
         deaths = 0
         while True:
             route = find()
-            endpoint = self._least_busy(route.endpoints, failed)
+            endpoint = self._choose(route.endpoints, failed, session)
             if endpoint is None:
-                if not route.answers or self._loop.time() >= give_up_at:
-                    raise NoReplica(_why(route))
+                waited = self._loop.time() - began
+                if not hold or not route.answers or waited >= self._hold(route):
+                    raise NoReplica(_why(route, trouble))
                 await driver.slowly(asyncio.sleep(_RETRY_PAUSE))
                 await driver.slowly(refresh())
                 failed.clear()
                 continue
             try:
-                connection = await self._ask(driver, endpoint, request, request_id, whole=whole)
-            except OSError:
+                connection = await self._start(
+                    driver, endpoint, request, request_id, whole=whole, route=route
+                )
+                connection = await self._hedged(
+                    driver, connection, route, request, request_id,
+                    whole=whole, after=hedge_after, failed=failed | {endpoint.address},
+                )  # fmt: skip
+                await self._begun(connection)
+            except OSError as error:
                 failed.add(endpoint.address)
+                trouble = str(error)
             except _Stale:
                 continue
             except Closed:
@@ -135,8 +166,54 @@ class Upstreams:
                 self.release(connection)
                 failed.add(endpoint.address)
 
-    async def _ask(
-        self, driver: Driver, endpoint: _Endpoint, request: bytes, request_id: bytes, *, whole: bool
+    async def _hedged(
+        self,
+        driver: Driver,
+        first: Connection,
+        route: Route,
+        request: bytes,
+        request_id: bytes,
+        *,
+        whole: bool,
+        after: float,
+        failed: set[str],
+    ) -> Connection:
+        """The connection, or where it is late another replica's if that answers earlier."""
+        if not after:
+            return first
+        self._allowance.earn()
+        try:
+            if not await hedge.late(driver, first, after=after):
+                return first
+        except BaseException:
+            self.release(first)
+            raise
+        other = self._choose(route.endpoints, failed, b"")
+        if other is None or not self._allowance.spend():
+            return first
+        self._watch.hedged += 1
+
+        async def second() -> Connection | None:
+            try:
+                return await self._start(
+                    driver, other, request, request_id, whole=whole, route=route
+                )
+            except OSError:
+                return None
+
+        winner = await hedge.race(first, second, self.release)
+        self._watch.hedges_won += winner is not first
+        return winner
+
+    async def _start(
+        self,
+        driver: Driver,
+        endpoint: _Endpoint,
+        request: bytes,
+        request_id: bytes,
+        *,
+        whole: bool,
+        route: Route,
     ) -> Connection:
         endpoint.busy += 1
         try:
@@ -147,7 +224,21 @@ class Upstreams:
             raise
         self._home[connection] = endpoint
         try:
-            connection.start(request, request_id=request_id, whole=whole, wake=driver.resume)
+            origin = route.origin
+            connection.start(
+                request,
+                request_id=request_id if origin is None else b"",
+                whole=whole,
+                wake=driver.resume,
+                patience=origin.timeout_seconds if origin is not None else math.inf,
+            )
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    async def _begun(self, connection: Connection) -> None:
+        try:
             await connection.begun()
         except Closed as error:
             self.release(connection)
@@ -157,9 +248,21 @@ class Upstreams:
         except BaseException:
             self.release(connection)
             raise
-        return connection
 
-    def _least_busy(self, addresses: tuple[str, ...], failed: set[str]) -> _Endpoint | None:
+    def _hold(self, route: Route) -> float:
+        if route.state in ASLEEP:
+            return self.timeouts.wake
+        # Nobody brings back a server that is not ours.
+        return self.timeouts.hold if route.origin is None else 0.0
+
+    def _choose(
+        self, addresses: tuple[str, ...], failed: set[str], session: bytes
+    ) -> _Endpoint | None:
+        """The session's replica, or the least busy one, of those that have not failed."""
+        if session and len(addresses) > 1:
+            left = [address for address in addresses if address not in failed]
+            chosen = plan.replica(left, session)
+            addresses = () if chosen is None else (chosen,)
         best: _Endpoint | None = None
         for address in addresses:
             if address in failed:
@@ -182,6 +285,13 @@ class Upstreams:
             async with asyncio.timeout(self.timeouts.connect):
                 if address.startswith("unix:"):
                     _, made = await self._loop.create_unix_connection(make, address[5:])
+                elif address.startswith("https:"):
+                    # The address was judged; its certificate is for the name behind the `#`.
+                    parts = urlsplit(address)
+                    _, made = await self._loop.create_connection(
+                        make, parts.hostname or "", parts.port or 443, ssl=self._context(),
+                        server_hostname=parts.fragment,
+                    )  # fmt: skip
                 else:
                     parts = urlsplit(address)
                     host, port = parts.hostname or "", parts.port or 80
@@ -189,6 +299,11 @@ class Upstreams:
         except TimeoutError as error:
             raise ConnectionRefusedError(f"{address} did not accept in time") from error
         endpoint.idle.append(made)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = self._make_tls()
+        return self._tls
 
     def release(self, connection: Connection) -> None:
         """Done with it: kept if its answer was whole and well-framed, else closed.
@@ -236,11 +351,14 @@ class Upstreams:
         if now > connection.last_by:
             return "the stream was left open after [DONE]"
         if not connection.heard:
-            if now - connection.started_at > self.timeouts.first_byte:
-                return f"no answer within {self.timeouts.first_byte:g} s"
+            most = min(self.timeouts.first_byte, connection.patience)
+            if now - connection.started_at > most:
+                return f"no answer within {most:g} s"
         # While we do not read, silence is our own doing.
-        elif not connection.paused and now - connection.heard_at > self.timeouts.idle:
-            return f"the answer stopped for {self.timeouts.idle:g} s"
+        elif not connection.paused:
+            most = min(self.timeouts.idle, connection.patience)
+            if now - connection.heard_at > most:
+                return f"the answer stopped for {most:g} s"
         return ""
 
     async def close(self) -> None:
@@ -254,7 +372,9 @@ class Upstreams:
         await asyncio.sleep(0)
 
 
-def _why(route: Route) -> str:
+def _why(route: Route, trouble: str) -> str:
+    if route.origin is not None and trouble:
+        return f"{route.origin.netloc} cannot be reached: {trouble}"
     if route.reason:
         return route.reason
     if not route.endpoints:

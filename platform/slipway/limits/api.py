@@ -12,6 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
 from slipway.limits import services
 from slipway.limits.models import RateLimit
 from slipway.tenancy.permissions import MayChange
@@ -20,9 +21,7 @@ from slipway.tenancy.services import Level
 _MOST = 1_000_000_000
 
 
-class RateLimitIn(serializers.Serializer[Any]):
-    key_id = serializers.UUIDField(required=False, allow_null=True, default=None)
-    model = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
+class RatesIn(serializers.Serializer[Any]):
     requests_per_minute = serializers.IntegerField(
         min_value=1, max_value=_MOST, required=False, allow_null=True, default=None
     )
@@ -32,6 +31,11 @@ class RateLimitIn(serializers.Serializer[Any]):
     at_once = serializers.IntegerField(
         min_value=1, max_value=_MOST, required=False, allow_null=True, default=None
     )
+
+
+class RateLimitIn(RatesIn):
+    key_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    model = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
 
 
 class RateLimitOut(serializers.ModelSerializer[RateLimit]):
@@ -63,9 +67,25 @@ class LimitsView(GenericAPIView[Any]):
         return Response(RateLimitOut(row).data)
 
 
-class LimitView(GenericAPIView[Any]):
+class LimitView(Guarded):
+    guarded = services.RATES
+    levels: ClassVar = {"PUT": Level.FULL}
     permission_classes: ClassVar = [MayChange]
     serializer_class = RateLimitOut
+
+    def get(self, request: Request, limit_id: UUID) -> Response:
+        return Response(RateLimitOut(services.limit(maker=request.user, limit_id=limit_id)).data)
+
+    @extend_schema(operation_id="limits_change", request=RatesIn, responses=RateLimitOut)
+    def put(self, request: Request, limit_id: UUID) -> Response:
+        """Other rates for the same key and model."""
+        row = services.limit(maker=request.user, limit_id=limit_id)
+        given = RatesIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        row = services.set_limit(
+            maker=request.user, key_id=row.key_id, model=row.model, **given.validated_data
+        )
+        return Response(RateLimitOut(row).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, limit_id: UUID) -> Response:

@@ -34,3 +34,19 @@ class RateLimit(Record):
                 name="one_limit_a_model",
             ),
         ]
+
+
+class Share(models.Model):
+    """What is left in a common pot (`gateway` is empty), or what one gateway holds of it."""
+
+    #: `requests`, `tokens` or `slots`, then project, key and model; or `gateways`.
+    pot = models.CharField(max_length=400)
+    gateway = models.CharField(max_length=32, blank=True, default="")
+    amount = models.FloatField()
+    #: Unix seconds of the last word.
+    at = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pot", "gateway"], name="one_share_a_gateway")
+        ]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
+from django.db.models import Sum
+
 from slipway.core.errors import Detail, Invalid, NotFound
-from slipway.limits.models import RateLimit
+from slipway.limits import rules
+from slipway.limits.models import RateLimit, Share
 from slipway.tenancy import services as tenancy
 
+#: A gateway that was not heard for so long is gone, and what it held is free.
+GONE_SECONDS = 5.0
 RATES = ("requests_per_minute", "tokens_per_minute", "at_once")
 
 
@@ -48,6 +54,45 @@ def _limit(row: RateLimit) -> Limit:
     )
 
 
+def exchange(gateway: str, asks: Sequence[rules.Ask], now: float) -> rules.Exchanged:
+    """Give back to the common pots and lease from them; `now` in Unix seconds."""
+    pots = {}
+    with transaction.atomic():
+        _, new = Share.objects.update_or_create(
+            pot="gateways", gateway=gateway, defaults={"amount": 0, "at": now}
+        )
+        if new:
+            Share.objects.exclude(gateway="").filter(at__lt=now - 100 * GONE_SECONDS).delete()
+        # Always in the same order, or two gateways could wait for each other.
+        for ask in sorted(asks, key=lambda ask: ask.pot):
+            pot, _ = Share.objects.get_or_create(
+                pot=ask.pot, gateway="", defaults={"amount": ask.size, "at": now}
+            )
+            pot = Share.objects.select_for_update().get(pk=pot.pk)
+            if ask.rate:
+                grant, left = rules.from_bucket(ask, level=pot.amount, at=pot.at, now=now)
+                pot.amount, pot.at = left, max(pot.at, now)
+                pot.save(update_fields=["amount", "at"])
+            else:
+                grant, left = _slots(gateway, ask, now)
+            pots[ask.pot] = (grant, left)
+        alive = Share.objects.filter(pot="gateways", at__gt=now - GONE_SECONDS)
+        others = alive.exclude(gateway=gateway).count()
+    return rules.Exchanged(pots=pots, others=others)
+
+
+def _slots(gateway: str, ask: rules.Ask, now: float) -> tuple[float, float]:
+    rows = Share.objects.filter(pot=ask.pot).exclude(gateway="")
+    own = rows.filter(gateway=gateway).first()
+    others = rows.exclude(gateway=gateway).filter(at__gt=now - GONE_SECONDS)
+    by_others = others.aggregate(sum=Sum("amount"))["sum"] or 0.0
+    grant, held = rules.from_slots(ask, held=own.amount if own else 0.0, by_others=by_others)
+    Share.objects.update_or_create(
+        pot=ask.pot, gateway=gateway, defaults={"amount": held, "at": now}
+    )
+    return grant, max(0.0, ask.size - by_others - held)
+
+
 def set_limit(
     *,
     maker: tenancy.Principal,
@@ -75,6 +120,13 @@ def set_limit(
     row, _ = RateLimit.objects.update_or_create(
         project_id=maker.project_id, key_id=key_id, model=model, defaults=rates
     )
+    return row
+
+
+def limit(*, maker: tenancy.Principal, limit_id: UUID) -> RateLimit:
+    row = RateLimit.objects.filter(pk=limit_id, project_id=maker.project_id).first()
+    if row is None:
+        raise NotFound("There is no such limit in this project.")
     return row
 
 

@@ -26,10 +26,15 @@ _OF_PACKAGE = {
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
 
 
+def module_of(package: str) -> str:
+    """The module that the views of a package belong to, and what its rows are part of."""
+    return _OF_PACKAGE.get(package, package)
+
+
 def needed(view: type[Any], method: str) -> tuple[str, Level] | None:
     """Module and level that a method of a view asks for; None if the view declares none."""
     package = view.__module__.split(".")[1] if view.__module__.startswith("slipway.") else ""
-    module = getattr(view, "module", _OF_PACKAGE.get(package, package))
+    module = getattr(view, "module", module_of(package))
     if module not in MODULES:
         return None
     levels: dict[str, int] = getattr(view, "levels", {})

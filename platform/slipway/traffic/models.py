@@ -72,3 +72,15 @@ class Change(models.Model):
 
     kind = models.CharField(max_length=16, primary_key=True)
     number = models.PositiveBigIntegerField(default=0)
+
+
+class Touched(models.Model):
+    """Which row the last changes of a kind touched; empty where it could be many."""
+
+    kind = models.CharField(max_length=16)
+    number = models.PositiveBigIntegerField()
+    #: Key of the row, as the database writes it.
+    row = models.CharField(max_length=36)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "number"], name="touched_once")]

@@ -2,7 +2,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, Select, Space, Tag } from "antd";
 import { groupsCreateMutation, groupsDestroyMutation, groupsListOptions, groupsUpdateMutation, membersListOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { groupsRetrieve } from "@/api/generated/sdk.gen";
 import type { GroupIn, GroupOut, PeopleIn } from "@/api/generated/types.gen";
+import { changedBy, seen, upon } from "@/api/editing";
 import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
@@ -56,8 +58,9 @@ export function Groups() {
                   label={tui("edit")}
                   title={t("group.edit", { name: row.name })}
                   send={tui("save")}
-                  initial={{ people: row.people }}
-                  onSubmit={(body) => change.mutateAsync({ path: { group_id: row.id }, body })}
+                  load={() => seen(groupsRetrieve({ path: { group_id: row.id }, throwOnError: true }))}
+                  changedBy={() => changedBy(row.id)}
+                  onSubmit={(body, tag) => change.mutateAsync({ path: { group_id: row.id }, body, headers: upon(tag) })}
                 >
                   {people}
                 </FormDialog>

@@ -8,7 +8,9 @@ import {
   membersListOptions,
   membersPartialUpdateMutation,
 } from "@/api/generated/@tanstack/react-query.gen";
+import { membersRetrieve } from "@/api/generated/sdk.gen";
 import type { MemberOut } from "@/api/generated/types.gen";
+import { changedBy, seen, upon } from "@/api/editing";
 import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
@@ -97,8 +99,9 @@ export function Members() {
                   label={t("member.change")}
                   title={t("member.change.of", { name: row.user ?? row.group ?? "" })}
                   send={tui("save")}
-                  initial={{ role: row.role }}
-                  onSubmit={(body) => change.mutateAsync({ path: { member_id: row.id }, body })}
+                  load={() => seen(membersRetrieve({ path: { member_id: row.id }, throwOnError: true }))}
+                  changedBy={() => changedBy(row.id)}
+                  onSubmit={(body, tag) => change.mutateAsync({ path: { member_id: row.id }, body, headers: upon(tag) })}
                 >
                   <Form.Item name="role" label={t("role")}>
                     <Select options={roles.options} />

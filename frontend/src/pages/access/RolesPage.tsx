@@ -8,7 +8,9 @@ import {
   rolesListOptions,
   rolesUpdateMutation,
 } from "@/api/generated/@tanstack/react-query.gen";
+import { rolesRetrieve } from "@/api/generated/sdk.gen";
 import type { CustomRoleIn, CustomRoleOut, LevelsIn, ModuleOut } from "@/api/generated/types.gen";
+import { changedBy, seen, upon } from "@/api/editing";
 import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
@@ -36,16 +38,18 @@ export default function RolesPage() {
   const change = useMutation({ ...rolesUpdateMutation(), meta: { quiet: true } });
   const remove = useMutation(rolesDestroyMutation());
   const rows = modules.data?.data ?? [];
+  // No organisation gives rights on the platform.
+  const given = rows.filter((each) => each.name !== "platform");
   const fields = (
     <div className="levels">
-      {rows.map((each) => (
+      {given.map((each) => (
         <Form.Item key={each.name} name={["levels", each.name]} label={t(`module.${each.name}` as Module)}>
           <Select options={LEVELS.map((level) => ({ value: level, label: tui(`level.${level}`) }))} />
         </Form.Item>
       ))}
     </div>
   );
-  const none = Object.fromEntries(rows.map((each) => [each.name, "none" as const]));
+  const none = Object.fromEntries(given.map((each) => [each.name, "none" as const]));
   return (
     <Page title={t("roles")} lead={t("roles.lead")}>
       {modules.error && <Refused refusal={refusalOf(modules.error)} onRetry={() => void modules.refetch()} />}
@@ -90,8 +94,13 @@ export default function RolesPage() {
                       title={t("role.edit", { name: row.name })}
                       send={tui("save")}
                       width={680}
-                      initial={{ levels: { ...none, ...(row.levels as LevelsIn["levels"]) } }}
-                      onSubmit={(body) => change.mutateAsync({ path: { role_id: row.id }, body })}
+                      initial={{ levels: none }}
+                      load={async () => {
+                        const { thing, tag } = await seen(rolesRetrieve({ path: { role_id: row.id }, throwOnError: true }));
+                        return { thing: { levels: thing.levels as LevelsIn["levels"] }, tag };
+                      }}
+                      changedBy={() => changedBy(row.id)}
+                      onSubmit={(body, tag) => change.mutateAsync({ path: { role_id: row.id }, body, headers: upon(tag) })}
                     >
                       {fields}
                     </FormDialog>

@@ -1,14 +1,19 @@
 // One dataset: its versions, newest first, and a place to drop the next one.
 import { useMutation, useQuery } from "@tanstack/react-query";
+import { Form, Input } from "antd";
 import { Link, useNavigate, useParams } from "react-router";
+import { changedBy, seen, upon } from "@/api/editing";
 import { usePager } from "@/api/cursor";
-import { datasetsDestroyMutation, datasetsRetrieveOptions, datasetsVersionsListOptions } from "@/api/generated/@tanstack/react-query.gen";
-import { datasetsVersionsCreate } from "@/api/generated/sdk.gen";
+import { datasetsDestroyMutation, datasetsPartialUpdateMutation, datasetsRetrieveOptions, datasetsVersionsListOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { datasetsRetrieve, datasetsVersionsCreate } from "@/api/generated/sdk.gen";
+import type { PatchedDatasetEditIn } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { uploadDataset } from "@/api/uploads";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { DropFile } from "@/ui/DropFile";
+import { FormDialog } from "@/ui/FormDialog";
 import { bytes, count, When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
@@ -22,12 +27,14 @@ export default function DatasetPage() {
   const tui = uiWords.use();
   const navigate = useNavigate();
   const pager = usePager();
+  const may = useMay();
   const path = { dataset_id: useParams().id ?? "" };
   const dataset = useQuery(datasetsRetrieveOptions({ path }));
   const versions = useQuery({
     ...datasetsVersionsListOptions({ path, query: { limit: 20, cursor: pager.cursor } }),
     refetchInterval: live,
   });
+  const describe = useMutation({ ...datasetsPartialUpdateMutation(), meta: { quiet: true } });
   const remove = useMutation({ ...datasetsDestroyMutation(), onSuccess: () => void navigate("/data") });
   const add = useMutation({
     mutationFn: async (file: File) => {
@@ -44,7 +51,25 @@ export default function DatasetPage() {
       title={name}
       lead={dataset.data?.description}
       above={[{ to: "/data", title: t("title") }]}
-      actions={<Danger name={name} breaks={t("delete.dataset")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+      actions={
+        <>
+          {may("datasets", "operate") && (
+            <FormDialog<PatchedDatasetEditIn>
+              label={tui("edit")}
+              title={t("describe", { name })}
+              send={tui("save")}
+              load={() => seen(datasetsRetrieve({ path, throwOnError: true }))}
+              changedBy={() => changedBy(path.dataset_id)}
+              onSubmit={(body, tag) => describe.mutateAsync({ path, body, headers: upon(tag) })}
+            >
+              <Form.Item name="description" label={t("description")}>
+                <Input.TextArea rows={4} maxLength={2000} showCount />
+              </Form.Item>
+            </FormDialog>
+          )}
+          {may("datasets", "full") && <Danger name={name} breaks={t("delete.dataset")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+        </>
+      }
     >
       <DropFile title={t("version.new")} hint={t("new.file.hint")} onFile={(file) => add.mutate(file)} />
       <ListTable

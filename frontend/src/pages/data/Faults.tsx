@@ -3,13 +3,16 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Select, Space, Tag } from "antd";
 import { useNavigate } from "react-router";
 import { useFilter, usePager } from "@/api/cursor";
-import { datasetVersionsCorrectedCreateMutation, datasetVersionsFaultsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { datasetVersionsCorrectedCreateMutation, datasetVersionsEditsCreateMutation, datasetVersionsFaultsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { datasetVersionsCorrectedRetrieve } from "@/api/generated/sdk.gen";
 import type { DatasetFaultOut, DatasetVersionOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
+import { useMay } from "@/shell/session";
 import { count } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
+import { Mend } from "./Mend";
+import { useKept } from "./useKept";
 import { words } from "./words";
 
 export function Faults({ version }: { version: DatasetVersionOut }) {
@@ -27,6 +30,17 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
     mutationFn: () => datasetVersionsCorrectedRetrieve({ path, throwOnError: true }),
     onSuccess: ({ data }) => location.assign(local(data.url)),
   });
+  const { kept, set, clear, size } = useKept<string | null>(`slipway.mends.${version.id}`);
+  const send = useMutation({
+    ...datasetVersionsEditsCreateMutation(),
+    onSuccess: (next) => {
+      clear();
+      void navigate(`/data/${next.dataset_id}/versions/${next.id}`);
+    },
+  });
+  const edits = () => Object.entries(kept).map(([line, text]) => ({ line: Number(line), text }));
+  const may = useMay();
+  const mendable = version.phase === "invalid" && may("datasets", "operate");
   const byRule = (found.data?.by_rule ?? {}) as Record<string, number>;
   return (
     <>
@@ -44,6 +58,11 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
               <Button loading={download.isPending} onClick={() => download.mutate()}>
                 {t("fault.download")}
               </Button>
+              {size > 0 && (
+                <Button type="primary" loading={send.isPending} onClick={() => send.mutate({ path, body: { edits: edits() } })}>
+                  {t("mend.send", { n: size })}
+                </Button>
+              )}
             </Space>
           }
         />
@@ -81,6 +100,15 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
               </>
             ),
           },
+          ...(mendable
+            ? [
+                {
+                  title: t("mend.column"),
+                  render: (_: unknown, row: DatasetFaultOut) =>
+                    row.line > 0 && <Mend versionId={version.id} fault={row} kept={kept[row.line]} onKeep={(text) => set(row.line, text)} />,
+                },
+              ]
+            : []),
           { title: t("fault.value"), render: (_, row) => <code className="clip">{row.value}</code> },
           {
             title: t("fault.fix"),

@@ -1,7 +1,9 @@
 // The rows of a version: as many as there are, fetched by the hundred as they come into sight.
 import { useQuery } from "@tanstack/react-query";
-import { Drawer, Select, Skeleton } from "antd";
-import { useState } from "react";
+import { CloseOutlined } from "@ant-design/icons";
+import { Drawer, Select, Skeleton, Tag } from "antd";
+import { useMemo, useState } from "react";
+import { useSearchParams } from "react-router";
 import { useFilter } from "@/api/cursor";
 import { datasetVersionsStatisticsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { DatasetVersionOut } from "@/api/generated/types.gen";
@@ -17,18 +19,38 @@ export function Rows({ version }: { version: DatasetVersionOut }) {
   const t = words.use();
   const path = { version_id: version.id };
   const [group, setGroup] = useFilter("group");
+  const [search, setSearch] = useSearchParams();
+  const [atLeast, atMost] = [search.get("at_least"), search.get("at_most")];
   const [seen, setSeen] = useState<[number, number]>([0, 0]);
   const [open, setOpen] = useState<number | null>(null);
   const statistics = useQuery({ ...datasetVersionsStatisticsRetrieveOptions({ path }), staleTime: Infinity });
   const groups = (statistics.data?.groups ?? {}) as Record<string, number>;
-  const total = group === undefined ? version.rows : (groups[group] ?? 0);
-  const { at, error } = useRows(version.id, group, seen, total);
+  const filter = useMemo(
+    () => ({
+      ...(group !== undefined && { group }),
+      ...(atLeast !== null && { at_least: Number(atLeast) }),
+      ...(atMost !== null && { at_most: Number(atMost) }),
+    }),
+    [group, atLeast, atMost],
+  );
+  const bar = statistics.data?.lengths.find((each) => String(each.low) === atLeast && String(each.high) === atMost);
+  const most = group !== undefined ? (groups[group] ?? 0) : (bar?.rows ?? version.rows);
+  const { at, error, total } = useRows(version.id, filter, seen, most);
   const shown = open === null ? undefined : at(open);
   if (version.rows === 0) return t("rows.none");
   return (
     <>
       <div className="filters">
         <span>{t("rows.showing", { n: count(total) })}</span>
+        {(atLeast !== null || atMost !== null) && (
+          <Tag
+            closable
+            closeIcon={<CloseOutlined aria-label={t("rows.length.clear")} />}
+            onClose={() => setSearch((now) => (now.delete("at_least"), now.delete("at_most"), now), { replace: true })}
+          >
+            {t("rows.length", { low: atLeast ?? "0", high: atMost ?? "∞" })}
+          </Tag>
+        )}
         {Object.keys(groups).length > 0 && (
           <Select
             aria-label={t("rows.group")}
@@ -44,7 +66,7 @@ export function Rows({ version }: { version: DatasetVersionOut }) {
       </div>
       {error && <Refused refusal={refusalOf(error)} />}
       <VirtualRows
-        key={group}
+        key={JSON.stringify(filter)}
         count={total}
         label={t("tab.rows")}
         columns="72px minmax(0, 3fr) minmax(0, 2fr)"

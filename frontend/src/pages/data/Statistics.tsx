@@ -12,6 +12,7 @@ import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
 import { words } from "./words";
 
+const span = ({ low, high }: { low: number; high: number }) => (low === high ? String(low) : `${low}–${high}`);
 const QUANTILES = ["min", "p5", "median", "p95", "max"] as const;
 
 export function Statistics({ version }: { version: DatasetVersionOut }) {
@@ -22,9 +23,17 @@ export function Statistics({ version }: { version: DatasetVersionOut }) {
   const pick = useCallback((group: string) => setSearch({ tab: "rows", group }), [setSearch]);
   const groups = found.data?.groups;
   const byGroup = useMemo(() => bars(Object.keys(groups ?? {}), Object.values(groups ?? {})), [groups]);
+  const histogram = useMemo(() => bars((found.data?.lengths ?? []).map(span), (found.data?.lengths ?? []).map((each) => each.rows)), [found.data]);
+  const pickLength = useCallback(
+    (name: string) => {
+      const bar = found.data?.lengths.find((each) => span(each) === name);
+      if (bar) setSearch({ tab: "rows", at_least: String(bar.low), at_most: String(bar.high) });
+    },
+    [found.data, setSearch],
+  );
   if (found.error) return <Refused refusal={refusalOf(found.error)} />;
   if (found.data === undefined) return null;
-  const { characters, messages } = found.data;
+  const { characters, messages, lengths } = found.data;
   return (
     <div className="page-body">
       <Facts
@@ -35,7 +44,14 @@ export function Statistics({ version }: { version: DatasetVersionOut }) {
         ]}
       />
       <div className="grid2">
-        <Spread summary={characters} what={t("stat.characters")} />
+        {lengths.length > 0 ? (
+          <section className="card" aria-label={t("stat.lengths")}>
+            <strong>{t("stat.lengths.pick")}</strong>
+            <Chart option={histogram} label={`${t("stat.lengths")}: ${lengths.map((each) => `${each.low}–${each.high}: ${each.rows}`).join(", ")}`} onPick={pickLength} />
+          </section>
+        ) : (
+          <Spread summary={characters} what={t("stat.characters")} />
+        )}
         <Spread summary={messages} what={t("stat.messages")} />
       </div>
       {groups !== undefined && Object.keys(groups).length > 0 && (

@@ -12,6 +12,7 @@ import type { DatasetVersionOut } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { uploadDataset, useUpload } from "@/api/uploads";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { DropFile } from "@/ui/DropFile";
 import { Facts } from "@/ui/Facts";
@@ -21,9 +22,12 @@ import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
 import { Sending } from "@/ui/Sending";
 import { words as uiWords } from "@/ui/words";
+import { Compare } from "./Compare";
+import "./data.css";
 import { Events } from "./Events";
 import { Exports } from "./Exports";
 import { Faults } from "./Faults";
+import { Labelling } from "./Labelling";
 import { Rows } from "./Rows";
 import { Statistics } from "./Statistics";
 import { words } from "./words";
@@ -116,6 +120,7 @@ function VersionFacts({ version }: { version: DatasetVersionOut }) {
 function Contents({ version }: { version: DatasetVersionOut }) {
   const t = words.use();
   const [tab, setTab] = useFilter("tab");
+  const may = useMay();
   const faults = version.fault_count + version.warning_count;
   return (
     <Tabs
@@ -125,6 +130,8 @@ function Contents({ version }: { version: DatasetVersionOut }) {
       items={[
         { key: "rows", label: t("tab.rows"), children: <Rows version={version} /> },
         { key: "faults", label: t("tab.faults", { n: count(faults) }), children: <Faults version={version} /> },
+        ...(version.rows > 0 && may("datasets", "operate") ? [{ key: "label", label: t("label"), children: <Labelling version={version} /> }] : []),
+        { key: "compare", label: t("diff"), children: <Compare version={version} /> },
         { key: "statistics", label: t("tab.statistics"), children: <Statistics version={version} /> },
         { key: "export", label: t("tab.export"), children: <Exports version={version} /> },
         { key: "events", label: t("tab.events"), children: <Events versionId={version.id} /> },

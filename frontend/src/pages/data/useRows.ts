@@ -14,11 +14,14 @@ export function pagesInSight([from, to]: [number, number], total: number): numbe
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-type Found = { at: (index: number) => DatasetRowOut | undefined; error: Error | null };
+/** Which rows: of a group, of so many characters, with or without a label; all of them where it is empty. */
+export type RowFilter = { group?: string; at_least?: number; at_most?: number; labelled?: boolean };
+type Found = { at: (index: number) => DatasetRowOut | undefined; error: Error | null; total: number };
 
-export function useRows(versionId: string, group: string | undefined, seen: [number, number], total: number): Found {
+export function useRows(versionId: string, filter: RowFilter, seen: [number, number], total: number): Found {
   const path = { version_id: versionId };
-  const pages = group === undefined ? pagesInSight(seen, total) : [];
+  const filtered = Object.keys(filter).length > 0;
+  const pages = !filtered ? pagesInSight(seen, total) : [];
   const fetched = useQueries({
     queries: pages.map((page) => ({
       ...datasetVersionsRowsRetrieveOptions({ path, query: { cursor: String(page * PAGE), limit: PAGE } }),
@@ -26,24 +29,26 @@ export function useRows(versionId: string, group: string | undefined, seen: [num
     })),
   });
   const { data, error, hasNextPage, isFetching, fetchNextPage } = useInfiniteQuery({
-    queryKey: ["rows of a group", versionId, group],
+    queryKey: ["rows that fit", versionId, filter],
     queryFn: async ({ pageParam, signal }) => {
-      const answer = await datasetVersionsRowsRetrieve({ path, query: { cursor: pageParam, limit: PAGE, group }, signal, throwOnError: true });
+      const answer = await datasetVersionsRowsRetrieve({ path, query: { cursor: pageParam, limit: PAGE, ...filter }, signal, throwOnError: true });
       return answer.data;
     },
     initialPageParam: "0",
     getNextPageParam: (page) => page.next_cursor,
-    enabled: group !== undefined,
+    enabled: filtered,
     staleTime: Infinity,
   });
   const ofGroup = data?.pages.flatMap((page) => page.data) ?? [];
-  const wanting = group !== undefined && hasNextPage && !isFetching && ofGroup.length < Math.min(seen[1], total);
+  const wanting = filtered && hasNextPage && !isFetching && ofGroup.length < Math.min(seen[1] + 1, total);
   useEffect(() => {
     if (wanting) void fetchNextPage();
   }, [wanting, fetchNextPage]);
-  if (group !== undefined) return { at: (index) => ofGroup[index], error };
+  // How many fit is known once all of them are here.
+  if (filtered) return { at: (index) => ofGroup[index], error, total: hasNextPage ? Math.min(total, ofGroup.length + PAGE) : ofGroup.length };
   return {
     at: (index) => fetched[Math.floor(index / PAGE) - (pages[0] ?? 0)]?.data?.data[index % PAGE],
     error: fetched.find((each) => each.error !== null)?.error ?? null,
+    total,
   };
 }

@@ -11,7 +11,7 @@ import {
 } from "@/api/generated/@tanstack/react-query.gen";
 import { deploymentsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { DeploymentOut } from "@/api/generated/types.gen";
-import { live } from "@/api/live";
+import { live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { Facts } from "@/ui/Facts";
@@ -92,7 +92,7 @@ export default function DeploymentPage() {
 function Revisions({ deployment }: { deployment: DeploymentOut }) {
   const t = words.use();
   const tui = uiWords.use();
-  const found = useQuery({ ...deploymentsRevisionsListOptions({ path: { deployment_id: deployment.id }, query: { limit: 100 } }), refetchInterval: 5_000 });
+  const found = useQuery({ ...deploymentsRevisionsListOptions({ path: { deployment_id: deployment.id }, query: { limit: 100 } }), refetchInterval: () => pace(5_000) });
   if (found.error) return <Refused refusal={refusalOf(found.error)} />;
   return (
     <Table
@@ -117,16 +117,16 @@ function Revisions({ deployment }: { deployment: DeploymentOut }) {
 }
 
 function Events({ deployment }: { deployment: DeploymentOut }) {
-  const found = useQuery({ ...deploymentsEventsListOptions({ path: { deployment_id: deployment.id }, query: { limit: 200 } }), refetchInterval: 5_000 });
+  const found = useQuery({ ...deploymentsEventsListOptions({ path: { deployment_id: deployment.id }, query: { limit: 200 } }), refetchInterval: () => pace(5_000) });
   return found.error ? <Refused refusal={refusalOf(found.error)} /> : <EventList events={found.data?.data} />;
 }
 
 function Logs({ deployment }: { deployment: DeploymentOut }) {
   const newest = deployment.coming?.number ?? deployment.serving?.number ?? 0;
-  const found = useLog(["deploymentLogs", deployment.id, newest], async (cursor) => {
+  const found = useLog(["deploymentsLogs", deployment.id, newest], async (cursor) => {
     const query = cursor === undefined ? {} : { cursor: Number(cursor) };
     return (await deploymentsLogsRetrieve({ path: { deployment_id: deployment.id }, query, throwOnError: true })).data;
-  });
+  }, () => 2_000);
   if (found.error) return <Refused refusal={refusalOf(found.error)} />;
   return <LogView lines={found.data?.lines ?? []} live={found.data?.live ?? false} />;
 }

@@ -40,7 +40,7 @@ export function TestBox({ deployment }: { deployment: DeploymentOut }) {
       }}
     >
       <label htmlFor="deploy-question">{t("test.ask")}</label>
-      <Input.TextArea id="deploy-question" autoSize={{ minRows: 2, maxRows: 8 }} value={question} onChange={(event) => setQuestion(event.target.value)} />
+      <Input.TextArea id="deploy-question" rows={2} value={question} onChange={(event) => setQuestion(event.target.value)} />
       <div className="deploy-buttons">
         <Button type="primary" htmlType="submit" loading={busy} disabled={question.trim() === ""}>
           {t("test.send")}

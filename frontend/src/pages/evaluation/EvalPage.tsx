@@ -13,7 +13,7 @@ import {
 } from "@/api/generated/@tanstack/react-query.gen";
 import { evalsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { EvalIn, EvalOut } from "@/api/generated/types.gen";
-import { atRest, live } from "@/api/live";
+import { atRest, live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
@@ -110,12 +110,12 @@ function Verbs({ run }: { run: EvalOut }) {
 }
 
 function Events({ run }: { run: EvalOut }) {
-  const found = useQuery({ ...evalsEventsListOptions({ path: { run_id: run.id }, query: { limit: 200 } }), refetchInterval: atRest(run.phase) ? false : 3_000 });
+  const found = useQuery({ ...evalsEventsListOptions({ path: { run_id: run.id }, query: { limit: 200 } }), refetchInterval: () => (atRest(run.phase) ? false : pace(3_000)) });
   return found.error ? <Refused refusal={refusalOf(found.error)} /> : <EventList events={found.data?.data} />;
 }
 
 function Logs({ run }: { run: EvalOut }) {
-  const found = useLog(["evalLogs", run.id, run.attempt], async (cursor) => {
+  const found = useLog(["evalsLogs", run.id, run.attempt], async (cursor) => {
     const query = cursor === undefined ? {} : { cursor };
     return (await evalsLogsRetrieve({ path: { run_id: run.id }, query, throwOnError: true })).data;
   });

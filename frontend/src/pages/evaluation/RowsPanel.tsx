@@ -10,7 +10,7 @@ import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
-import { marked } from "./marks";
+import { marked } from "@/ui/marks";
 import { words } from "./words";
 
 type Judged = { answer: string; scores: Record<string, number | null> };

@@ -19,6 +19,7 @@ import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
+import { CompareVersions } from "./CompareVersions";
 import { Exports } from "./Exports";
 import { Lineage } from "./Lineage";
 import { words } from "./words";
@@ -72,6 +73,7 @@ export default function VersionPage() {
           { key: "lineage", label: t("tab.lineage"), children: <Lineage version={version} /> },
           { key: "files", label: t("tab.files", { n: Object.keys(version.files).length }), children: <Files version={version} /> },
           { key: "recipe", label: t("tab.recipe"), children: <Recipe version={version} /> },
+          { key: "compare", label: t("compare"), children: <CompareVersions version={version} /> },
           { key: "export", label: t("tab.export"), children: <Exports version={version} /> },
           { key: "events", label: t("tab.events"), children: <Events versionId={version.id} /> },
         ]}

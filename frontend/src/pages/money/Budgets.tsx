@@ -9,7 +9,9 @@ import {
   budgetsUpdateMutation,
   keysListOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
+import { budgetsRetrieve } from "@/api/generated/sdk.gen";
 import type { BudgetIn, BudgetOut, LimitIn } from "@/api/generated/types.gen";
+import { changedBy, seen, upon } from "@/api/editing";
 import { refusalOf } from "@/api/refusal";
 import { useMay, useSession } from "@/shell/session";
 import { FormDialog } from "@/ui/FormDialog";
@@ -83,7 +85,7 @@ export function Budgets() {
               type="primary"
               label={t("budget.new")}
               initial={{ reach: "project", period: "month", hard: true, alert_at: [80, 100] }}
-              onSubmit={({ reach, ...body }) => make.mutateAsync({ body: { ...body, reach, limit: body.limit, ...(reach === "project" && { target_id: session.project.id }) } })}
+              onSubmit={({ reach, ...body }) => make.mutateAsync({ body: { ...body, reach, ...(reach === "project" && { target_id: session.project.id }) } })}
             >
               <Form.Item name="reach" label={t("budget.reach")}>
                 <Select options={(may("organisation", "full") ? (["project", "key", "organisation"] as const) : (["project", "key"] as const)).map((each) => ({ value: each, label: t(`reach.${each}`) }))} />
@@ -136,8 +138,9 @@ export function Budgets() {
                     label={tui("edit")}
                     title={t("budget.edit", { name: nameOf(row) })}
                     send={tui("save")}
-                    initial={{ limit: row.limit, hard: row.hard, alert_at: row.alert_at }}
-                    onSubmit={(body) => change.mutateAsync({ path: { budget_id: row.id }, body: { ...body, limit: body.limit } })}
+                    load={() => seen(budgetsRetrieve({ path: { budget_id: row.id }, throwOnError: true }))}
+                    changedBy={() => changedBy(row.id)}
+                    onSubmit={(body, tag) => change.mutateAsync({ path: { budget_id: row.id }, body, headers: upon(tag) })}
                   >
                     {limits}
                   </FormDialog>

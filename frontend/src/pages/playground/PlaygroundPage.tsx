@@ -133,7 +133,7 @@ export default function PlaygroundPage() {
         <Labelled label={t("system")} id="play-system" full>
           <Input.TextArea
             id="play-system"
-            autoSize={{ minRows: 1, maxRows: 6 }}
+            rows={1}
             placeholder={t("system.hint")}
             value={setting.system}
             onChange={(event) => set({ system: event.target.value })}
@@ -168,7 +168,7 @@ export default function PlaygroundPage() {
         <Input.TextArea
           aria-label={t("ask")}
           placeholder={t("ask")}
-          autoSize={{ minRows: 1, maxRows: 8 }}
+          rows={1}
           value={question}
           onChange={(event) => setQuestion(event.target.value)}
           onKeyDown={(event) => {

@@ -2,8 +2,10 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { AutoComplete, Form, InputNumber, Select, Space } from "antd";
 import { usePager } from "@/api/cursor";
-import { deploymentsListOptions, keysListOptions, limitsDestroyMutation, limitsListOptions, limitsUpdateMutation } from "@/api/generated/@tanstack/react-query.gen";
-import type { RateLimitIn, RateLimitOut } from "@/api/generated/types.gen";
+import { deploymentsListOptions, keysListOptions, limitsChangeMutation, limitsDestroyMutation, limitsListOptions, limitsUpdateMutation } from "@/api/generated/@tanstack/react-query.gen";
+import { limitsRetrieve } from "@/api/generated/sdk.gen";
+import type { RateLimitIn, RateLimitOut, RatesIn } from "@/api/generated/types.gen";
+import { changedBy, seen, upon } from "@/api/editing";
 import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { count } from "@/ui/figures";
@@ -15,11 +17,7 @@ import { words as uiWords } from "@/ui/words";
 import { words } from "./words";
 
 const RATES = ["requests_per_minute", "tokens_per_minute", "at_once"] as const;
-const whole = (given: RateLimitIn): RateLimitIn => ({
-  key_id: given.key_id ?? null,
-  model: given.model ?? "",
-  ...Object.fromEntries(RATES.map((rate) => [rate, given[rate] ?? null])),
-});
+const whole = (given: RatesIn): RatesIn => Object.fromEntries(RATES.map((rate) => [rate, given[rate] ?? null]));
 
 export default function LimitsPage() {
   const t = words.use();
@@ -30,6 +28,7 @@ export default function LimitsPage() {
   const keys = useQuery({ ...keysListOptions({ query: { limit: 500 } }), staleTime: 30_000 });
   const deployments = useQuery({ ...deploymentsListOptions({ query: { limit: 500 } }), staleTime: 30_000 });
   const set = useMutation({ ...limitsUpdateMutation(), meta: { quiet: true } });
+  const change = useMutation({ ...limitsChangeMutation(), meta: { quiet: true } });
   const lift = useMutation(limitsDestroyMutation());
   const keyOf = (row: RateLimitOut) => (row.key_id === null ? t("limit.every_key") : (keys.data?.data.find((each) => each.id === row.key_id)?.name ?? row.key_id));
   const rates = RATES.map((rate) => (
@@ -43,7 +42,7 @@ export default function LimitsPage() {
       lead={t("limits.lead")}
       actions={
         decides && (
-          <FormDialog<RateLimitIn> type="primary" label={t("limit.set")} initial={{ model: "" }} onSubmit={(given) => set.mutateAsync({ body: whole(given) })}>
+          <FormDialog<RateLimitIn> type="primary" label={t("limit.set")} initial={{ model: "" }} onSubmit={(given) => set.mutateAsync({ body: { ...whole(given), key_id: given.key_id ?? null, model: given.model ?? "" } })}>
             <Form.Item name="key_id" label={t("limit.key")}>
               <Select allowClear placeholder={t("limit.every_key")} options={(keys.data?.data ?? []).filter((each) => each.revoked_at === null).map((each) => ({ value: each.id, label: `${each.name} (${each.redacted})` }))} />
             </Form.Item>
@@ -80,12 +79,13 @@ export default function LimitsPage() {
             render: (_, row) =>
               decides && (
                 <Space>
-                  <FormDialog<RateLimitIn>
+                  <FormDialog<RatesIn>
                     label={tui("edit")}
                     title={t("limit.edit", { key: keyOf(row), model: row.model || t("limit.every_model") })}
                     send={tui("save")}
-                    initial={row}
-                    onSubmit={(given) => set.mutateAsync({ body: whole({ ...given, key_id: row.key_id, model: row.model }) })}
+                    load={() => seen(limitsRetrieve({ path: { limit_id: row.id }, throwOnError: true }))}
+                    changedBy={() => changedBy(row.id)}
+                    onSubmit={(given, tag) => change.mutateAsync({ path: { limit_id: row.id }, body: whole(given), headers: upon(tag) })}
                   >
                     {rates}
                   </FormDialog>

@@ -14,7 +14,7 @@ import {
 } from "@/api/generated/@tanstack/react-query.gen";
 import { jobsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { JobOut } from "@/api/generated/types.gen";
-import { atRest, live } from "@/api/live";
+import { atRest, live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { language } from "@/i18n";
 import { useSession } from "@/shell/session";
@@ -169,7 +169,7 @@ function Parameters({ job }: { job: JobOut }) {
 
 function Checkpoints({ job }: { job: JobOut }) {
   const t = words.use();
-  const found = useQuery({ ...jobsCheckpointsRetrieveOptions({ path: { job_id: job.id } }), refetchInterval: atRest(job.phase) ? false : 5_000 });
+  const found = useQuery({ ...jobsCheckpointsRetrieveOptions({ path: { job_id: job.id } }), refetchInterval: () => (atRest(job.phase) ? false : pace(5_000)) });
   if (found.error) return <Refused refusal={refusalOf(found.error)} />;
   const rows = found.data?.data ?? [];
   const names = [...new Set(rows.flatMap((each) => Object.keys(each.values ?? {})))].filter((name) => /loss|accuracy/.test(name));
@@ -190,6 +190,19 @@ function Checkpoints({ job }: { job: JobOut }) {
           render: (_: unknown, row: (typeof rows)[number]) => (row.values as Record<string, number | undefined>)[name]?.toPrecision(4) ?? "–",
         })),
         { title: t("created"), render: (_, row) => <When at={row.at} /> },
+        // A LoRA's checkpoint answers by name where its base is deployed, while the job still runs.
+        ...(job.scale === "lora"
+          ? [
+              {
+                title: t("checkpoint.chat"),
+                render: (_: unknown, row: (typeof rows)[number]) => (
+                  <LinkButton size="small" to={`/playground?models=${encodeURIComponent(`${job.model}:ckpt-step-${row.step}`)}`}>
+                    {t("checkpoint.chat")}
+                  </LinkButton>
+                ),
+              },
+            ]
+          : []),
       ]}
     />
   );
@@ -198,7 +211,7 @@ function Checkpoints({ job }: { job: JobOut }) {
 function Events({ job }: { job: JobOut }) {
   const found = useQuery({
     ...jobsEventsListOptions({ path: { job_id: job.id }, query: { limit: 200 } }),
-    refetchInterval: atRest(job.phase) ? false : 3_000,
+    refetchInterval: () => (atRest(job.phase) ? false : pace(3_000)),
   });
   return found.error ? <Refused refusal={refusalOf(found.error)} /> : <EventList events={found.data?.data} />;
 }

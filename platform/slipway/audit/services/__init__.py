@@ -1,8 +1,10 @@
 """What others may ask of the audit log."""
 
 from slipway.audit.services.reading import (
+    acts_since,
     entries_of,
     export_lines,
+    last_number,
     moment,
     newest,
     verify_stored,
@@ -11,8 +13,10 @@ from slipway.audit.services.recording import record, scrubbed
 from slipway.audit.services.signing import public_key, seal
 
 __all__ = [
+    "acts_since",
     "entries_of",
     "export_lines",
+    "last_number",
     "moment",
     "newest",
     "public_key",

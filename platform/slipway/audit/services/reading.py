@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,30 @@ def entries_of(
     if organisation_id is not None:
         rows = rows.filter(organisation_id=organisation_id)
     return rows.filter(**{FILTERS[name]: value for name, value in filters.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """One entry, as much of it as tells where to look anew."""
+
+    number: int
+    action: str
+    subject: str
+    project_id: UUID | None
+    organisation_id: UUID | None
+
+
+def last_number() -> int:
+    """Number of the newest entry, 0 where there is none."""
+    newest = Entry.objects.order_by("-number").values_list("number", flat=True).first()
+    return newest or 0
+
+
+def acts_since(*, number: int, most: int = 1000) -> list[Act]:
+    """Entries after that number, oldest first."""
+    names = [each.name for each in fields(Act)]
+    rows = Entry.objects.filter(number__gt=number).order_by("number").values(*names)
+    return [Act(**row) for row in rows[:most]]
 
 
 def _seals() -> Iterator[chain.Seal]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from slipway.datasets.api import datasets, errands, versions
+from slipway.datasets.api import changing, datasets, errands, versions
 
 urlpatterns = [
     path("dataset-formats", datasets.FormatsView.as_view()),
@@ -18,6 +18,12 @@ urlpatterns = [
     path("dataset-versions/<uuid:version_id>/faults", versions.FaultsView.as_view()),
     path("dataset-versions/<uuid:version_id>/rows", versions.RowsView.as_view()),
     path("dataset-versions/<uuid:version_id>/statistics", versions.StatisticsView.as_view()),
+    path("dataset-versions/<uuid:version_id>/edits", changing.EditsView.as_view()),
+    path("dataset-versions/<uuid:version_id>/lines/<int:number>", changing.LineView.as_view()),
+    path(
+        "dataset-versions/<uuid:version_id>/diff/<uuid:other_version_id>",
+        changing.DiffView.as_view(),
+    ),
     path("dataset-versions/<uuid:version_id>/corrected", errands.CorrectedView.as_view()),
     path("dataset-versions/<uuid:version_id>/split", errands.SplitView.as_view()),
     path("dataset-versions/<uuid:version_id>/leaks", errands.LeaksView.as_view()),

@@ -11,6 +11,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
 from slipway.datasets import services
 from slipway.datasets.api import shapes
 from slipway.datasets.models import Dataset
@@ -72,12 +73,23 @@ class DatasetsView(GenericAPIView[Any]):
         return Response(shapes.DatasetOut(dataset).data, status=201)
 
 
-class DatasetView(GenericAPIView[Any]):
+class DatasetView(Guarded):
+    guarded = ("description",)
     permission_classes: ClassVar = [MayChange]
     serializer_class = shapes.DatasetOut
 
     def get(self, request: Request, dataset_id: UUID) -> Response:
         dataset = dataset_of(project_id=request.user.project_id, dataset_id=dataset_id)
+        return Response(shapes.DatasetOut(dataset).data)
+
+    @extend_schema(request=shapes.DatasetEditIn, responses=shapes.DatasetOut)
+    def patch(self, request: Request, dataset_id: UUID) -> Response:
+        """Another description; the name stays, for others call the dataset by it."""
+        given = shapes.DatasetEditIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        dataset = services.describe_dataset(
+            project_id=request.user.project_id, dataset_id=dataset_id, **given.validated_data
+        )
         return Response(shapes.DatasetOut(dataset).data)
 
     @extend_schema(responses={204: None})

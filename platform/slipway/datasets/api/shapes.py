@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from slipway.datasets.models import Dataset, ErrandPhase, Export, LeakCheck, Version
+from slipway.datasets.services import edits
 from slipway_contracts.formats import LIMITS, Format
 
 FORMATS = [(name.value, name.value) for name in Format]
@@ -33,6 +34,10 @@ class DatasetIn(serializers.Serializer[Any]):
     description = serializers.CharField(
         max_length=2000, default="", allow_blank=True, required=False
     )
+
+
+class DatasetEditIn(serializers.Serializer[Any]):
+    description = serializers.CharField(max_length=2000, allow_blank=True)
 
 
 class DatasetOut(serializers.ModelSerializer[Dataset]):
@@ -166,13 +171,61 @@ class DatasetSummaryOut(serializers.Serializer[Any]):
     max = serializers.IntegerField(required=False)
 
 
+class DatasetBarOut(serializers.Serializer[Any]):
+    low = serializers.IntegerField()
+    high = serializers.IntegerField()
+    rows = serializers.IntegerField()
+
+
 class DatasetStatisticsOut(serializers.Serializer[Any]):
     rows = serializers.IntegerField()
     size_bytes = serializers.IntegerField()
     characters = DatasetSummaryOut()
+    lengths = DatasetBarOut(many=True, help_text="Rows by characters, in bars of one width.")
     messages = DatasetSummaryOut()
     duplicate_rows = serializers.IntegerField()
     groups = serializers.DictField(child=serializers.IntegerField())
+
+
+class DatasetEditRowIn(serializers.Serializer[Any]):
+    row = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=0, help_text="Checked row, from 0."
+    )
+    line = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=1,
+        help_text="Line of the file as it came, from 1.",
+    )  # fmt: skip
+    text = serializers.CharField(
+        allow_null=True, trim_whitespace=False, max_length=LIMITS.max_row_bytes,
+        required=False, default=None,
+        help_text="The whole new line of JSON; null removes the old one.",
+    )  # fmt: skip
+
+
+class DatasetEditsIn(serializers.Serializer[Any]):
+    edits = DatasetEditRowIn(many=True, allow_empty=False, max_length=edits.MOST)
+
+
+class DatasetLineOut(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    text = serializers.CharField()
+
+
+class DatasetDifferenceOut(serializers.Serializer[Any]):
+    row = serializers.IntegerField(allow_null=True)
+    other_row = serializers.IntegerField(allow_null=True)
+    value = serializers.JSONField(allow_null=True)
+    other_value = serializers.JSONField(allow_null=True)
+
+
+class DatasetDiffOut(serializers.Serializer[Any]):
+    same = serializers.IntegerField()
+    added_count = serializers.IntegerField()
+    removed_count = serializers.IntegerField()
+    changed_count = serializers.IntegerField()
+    added = DatasetDifferenceOut(many=True)
+    removed = DatasetDifferenceOut(many=True)
+    changed = DatasetDifferenceOut(many=True)
 
 
 class DatasetDownloadOut(serializers.Serializer[Any]):

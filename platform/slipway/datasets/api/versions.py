@@ -203,7 +203,13 @@ class RowsView(_VersionView):
     serializer_class = shapes.DatasetRowsOut
 
     @extend_schema(
-        parameters=[*_page(500), OpenApiParameter("group", str, description="only this group")]
+        parameters=[
+            *_page(500),
+            OpenApiParameter("group", str, description="only this group"),
+            OpenApiParameter("at_least", int, description="so many characters, or more"),
+            OpenApiParameter("at_most", int, description="so many characters, or fewer"),
+            OpenApiParameter("labelled", bool, description="only with a label, or only without"),
+        ]
     )
     def get(self, request: Request, version_id: UUID) -> Response:
         version = self.version(request, version_id)
@@ -212,7 +218,7 @@ class RowsView(_VersionView):
             version_id=version_id,
             offset=_number(request, "cursor", 0, 0, 10**12),
             limit=_number(request, "limit", 50, 1, 500),
-            group=request.query_params.get("group", ""),
+            wanted=_wanted(request),
         )
         body = {
             "data": [{"number": number, "row": row} for number, row in page.rows],
@@ -220,6 +226,20 @@ class RowsView(_VersionView):
             "rows": version.rows,
         }
         return Response(shapes.DatasetRowsOut(body).data)
+
+
+def _wanted(request: Request) -> rows.Wanted | None:
+    """The filter that was asked for, None for all rows."""
+    asked = request.query_params
+    labelled = asked.get("labelled", "").lower()
+    if not any(asked.get(name) for name in ("group", "at_least", "at_most", "labelled")):
+        return None
+    return rows.Wanted(
+        group=asked.get("group", ""),
+        at_least=_number(request, "at_least", 0, 0, 10**12),
+        at_most=_number(request, "at_most", 0, 0, 10**12) if asked.get("at_most") else None,
+        labelled=labelled in {"1", "true"} if labelled else None,
+    )
 
 
 class StatisticsView(_VersionView):
@@ -234,5 +254,11 @@ class StatisticsView(_VersionView):
                 f"This version was not checked yet; it is {version.phase}.",
                 Detail(field="phase", rule="checked", value=version.phase),
             )
-        body = version.statistics | {"rows": version.rows, "size_bytes": version.size_bytes}
+        # Versions that were checked before there were bars have none.
+        bars = version.statistics.get("lengths", [])
+        body = version.statistics | {
+            "rows": version.rows,
+            "size_bytes": version.size_bytes,
+            "lengths": [dict(zip(("low", "high", "rows"), bar, strict=True)) for bar in bars],
+        }
         return Response(shapes.DatasetStatisticsOut(body).data)

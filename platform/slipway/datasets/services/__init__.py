@@ -5,6 +5,7 @@ from slipway.datasets.services.catalogue import (
     create_version,
     delete_dataset,
     delete_version,
+    describe_dataset,
     publish,
 )
 from slipway.datasets.services.facts import (
@@ -38,6 +39,7 @@ __all__ = [
     "delete_dataset",
     "delete_unpublished",
     "delete_version",
+    "describe_dataset",
     "fact",
     "from_object",
     "hold",

@@ -44,6 +44,14 @@ def create_dataset(
         ) from error
 
 
+def describe_dataset(*, project_id: UUID, dataset_id: UUID, description: str) -> Dataset:
+    """Says anew what the dataset is."""
+    dataset = dataset_of(project_id=project_id, dataset_id=dataset_id)
+    dataset.description = description
+    dataset.save(update_fields=["description"])
+    return dataset
+
+
 @transaction.atomic
 def create_version(
     *,

@@ -443,6 +443,7 @@ class _Check:
             self._fold_groups()
         out.statistics = {
             "characters": summary(self._characters),
+            "lengths": bins(self._characters),
             "messages": summary(self._messages),
             "duplicate_rows": self._duplicates(),
             "groups": dict(sorted(self._groups.items(), key=lambda item: (-item[1], item[0]))),
@@ -455,6 +456,25 @@ class _Check:
         digests = np.fromfile(self._digests, dtype=np.uint64)
         digests.sort()
         return int(np.count_nonzero(digests[1:] == digests[:-1]))
+
+
+#: Bars of the picture of how long rows are.
+_BARS = 20
+
+
+def bins(histogram: dict[int, int]) -> list[list[int]]:
+    """[first value, last value, how many] of at most 20 bars of one width; values as count."""
+    if not histogram:
+        return []
+    low, high = min(histogram), max(histogram)
+    width = -(-(high - low + 1) // _BARS)
+    bars = [0] * (-(-(high - low + 1) // width))
+    for value, count in histogram.items():
+        bars[(value - low) // width] += count
+    return [
+        [low + place * width, min(low + (place + 1) * width - 1, high), count]
+        for place, count in enumerate(bars)
+    ]
 
 
 def summary(histogram: dict[int, int]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from slipway.core import nudge
 from slipway.core.errors import Conflict, Detail, Invalid
 from slipway.core.lifecycle import advance
 from slipway.datasets.models import Phase, Version
-from slipway.datasets.services import catalogue, checking, fetch, split
+from slipway.datasets.services import catalogue, checking, edits, fetch, split
 from slipway.datasets.services.checking import Progress
 from slipway.datasets.services.facts import version_of
 
@@ -80,7 +80,7 @@ def fetch_source(version: Version, progress: Progress) -> str:
     # The name is new each time: a worker that lost its lease cannot spoil what another wrote.
     key = f"{catalogue.folder_of(version)}source-{secrets.token_hex(6)}"
     source: dict[str, Any] = version.source
-    if source["kind"] in {"split", "corrected"}:
+    if source["kind"] in {"split", "corrected", "edited"}:
         parent = Version.objects.filter(pk=source["of"], project_id=version.project_id).first()
         if parent is None:
             raise fetch.FetchFailed(f"{source['of_label']} was deleted meanwhile")
@@ -88,7 +88,10 @@ def fetch_source(version: Version, progress: Progress) -> str:
             store.copy(parent.canonical_key, key)
             return key
         with store.create(key) as out:
-            split.write_part(parent, source, out, progress)
+            if source["kind"] == "edited":
+                edits.write(version, parent, out, progress)
+            else:
+                split.write_part(parent, source, out, progress)
         return key
     opened: AbstractContextManager[BinaryIO] = (
         fetch.open_path(source["path"])

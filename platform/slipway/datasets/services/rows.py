@@ -15,6 +15,7 @@ from slipway.core.errors import Conflict, Detail
 from slipway.datasets.models import Version
 from slipway.datasets.services.checking import INDEX_STEP
 from slipway.datasets.services.facts import version_of
+from slipway_contracts.formats import pairs
 
 #: Bytes read in search of rows of a group before a page is given, full or not.
 _SCAN_BYTES = 64 * 1024 * 1024
@@ -30,12 +31,37 @@ class RowsPage:
     next_offset: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which rows: of a group, of so many characters (both ends included), labelled or not."""
+
+    group: str = ""
+    at_least: int = 0
+    at_most: int | None = None
+    labelled: bool | None = None
+
+    def holds(self, row: dict[str, Any]) -> bool:
+        if self.group and row.get("group") != self.group:
+            return False
+        if self.labelled is not None and self.labelled != ("label" in row):
+            return False
+        if not self.at_least and self.at_most is None:
+            return True
+        length = sum(map(len, pairs.texts(row)))
+        return self.at_least <= length and (self.at_most is None or length <= self.at_most)
+
+
 def page(
-    *, project_id: UUID, version_id: UUID, offset: int = 0, limit: int = 50, group: str = ""
+    *,
+    project_id: UUID,
+    version_id: UUID,
+    offset: int = 0,
+    limit: int = 50,
+    wanted: Wanted | None = None,
 ) -> RowsPage:
     """Up to `limit` rows from row `offset`; the cost does not grow with the offset.
 
-    With `group` only rows of that group; a page may then be short though more follow.
+    With `wanted` only such rows; a page may then be short though more follow.
     """
     version = _with_rows(project_id, version_id)
     found: list[tuple[int, dict[str, Any]]] = []
@@ -47,7 +73,7 @@ def page(
                 return RowsPage(rows=found, next_offset=number)
             scanned += len(line)
             row = msgspec.json.decode(line)
-            if not group or row.get("group") == group:
+            if wanted is None or wanted.holds(row):
                 found.append((number, row))
                 kept += len(line)
             number += 1

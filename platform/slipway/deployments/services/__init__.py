@@ -13,6 +13,7 @@ from slipway.deployments.services.sleeping import (
     MOST_SLEEP_SECONDS,
     change,
     wake,
+    wake_up,
 )
 from slipway.deployments.services.verbs import (
     NAME,
@@ -42,4 +43,5 @@ __all__ = [
     "stop",
     "swap",
     "wake",
+    "wake_up",
 ]

@@ -60,6 +60,9 @@ def routes() -> list[Route]:
 
 
 def _route(deployment: Deployment, revision: Revision | None) -> Route:
+    if revision is not None:
+        # Known already: not to be asked for once per revision.
+        revision.deployment = deployment
     # No new requests for what is being stopped, though its replicas still answer for a moment.
     up = revision is not None and deployment.phase not in {Phase.STOPPING, Phase.SLEEPING}
     return Route(

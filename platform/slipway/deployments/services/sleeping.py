@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from slipway.core import lifecycle, nudge
 from slipway.deployments.models import Deployment, Phase, RevisionPhase
@@ -54,6 +55,11 @@ def lie_down(deployment: Deployment, *, now: datetime) -> None:
         lifecycle.advance(
             revision, RevisionPhase.RETIRED, now=now, reason="asleep", remove_at=now + drain
         )
+
+
+def wake_up(deployment_id: str) -> None:
+    """The gateway's way to `wake`."""
+    wake(deployment_id=UUID(deployment_id), now=timezone.now())
 
 
 def wake(*, deployment_id: UUID, now: datetime) -> None:

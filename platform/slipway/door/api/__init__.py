@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from slipway.door.api import (
     batches,
     completions,
+    document,
     evals,
     files,
     graders,
@@ -18,6 +19,7 @@ from slipway.door.api import (
 )
 
 urlpatterns = [
+    path("openapi.json", document.DocumentView.as_view()),
     path("files", files.FilesView.as_view()),
     path("files/<str:file_id>", files.FileView.as_view()),
     path("files/<str:file_id>/content", files.ContentView.as_view()),
@@ -52,7 +54,7 @@ urlpatterns = [
     path("evals/<str:eval_id>", evals.EvalView.as_view()),
     path("evals/<str:eval_id>/runs", evals.RunsView.as_view()),
     path("evals/<str:eval_id>/runs/<str:run_id>", evals.RunView.as_view()),
-    path("evals/<str:eval_id>/runs/<str:run_id>/cancel", evals.RunView.as_view()),
+    path("evals/<str:eval_id>/runs/<str:run_id>/cancel", evals.CancelRunView.as_view()),
     path("evals/<str:eval_id>/runs/<str:run_id>/output_items", evals.ItemsView.as_view()),
     path(
         "evals/<str:eval_id>/runs/<str:run_id>/output_items/<str:item_id>",

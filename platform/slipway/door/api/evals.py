@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from slipway.door.api import paging
 from slipway.door.api.manners import DoorView
-from slipway.door.models import Eval, EvalRun, OutputItem
+from slipway.door.models import Eval, EvalRun, EvalRunPhase, OutputItem
 from slipway.door.services import evals, words
 from slipway.door.services.words import Bad
 
@@ -97,6 +97,9 @@ class RunsView(_View):
     def get(self, request: Request, eval_id: str) -> Response:
         rows = EvalRun.objects.filter(eval=self.parent(eval_id)).select_related("eval")
         if status := request.query_params.get("status"):
+            if status not in EvalRunPhase.values:
+                known = ", ".join(EvalRunPhase.values)
+                raise Bad(f"status is one of {known}.", param="status")
             rows = rows.filter(phase=status)
         return Response(
             paging.page(
@@ -125,7 +128,17 @@ class RunsView(_View):
         return self.once(msgspec.to_builtins(new), make, status=201)
 
 
-class RunView(_View):
+class CancelRunView(_View):
+    def post(self, request: Request, eval_id: str, run_id: str) -> Response:
+        """Judge no more rows, at the path where the client asks for it."""
+        run = self.run(eval_id, run_id)
+        evals.cancel(run, now=timezone.now(), by=self.made_by)
+        return Response(evals.run_shown(run))
+
+
+class RunView(CancelRunView):
+    """The specification cancels by a POST to the run itself."""
+
     def get(self, request: Request, eval_id: str, run_id: str) -> Response:
         return Response(evals.run_shown(self.run(eval_id, run_id)))
 
@@ -133,19 +146,13 @@ class RunView(_View):
         evals.delete_run(self.run(eval_id, run_id))
         return Response({"object": "eval.run.deleted", "deleted": True, "run_id": run_id})
 
-    def post(self, request: Request, eval_id: str, run_id: str) -> Response:
-        """Cancel, as the specification has it; the client asks at …/cancel."""
-        run = self.run(eval_id, run_id)
-        evals.cancel(run, now=timezone.now(), by=self.made_by)
-        return Response(evals.run_shown(run))
-
 
 class ItemsView(_View):
     def get(self, request: Request, eval_id: str, run_id: str) -> Response:
         rows = OutputItem.objects.filter(run=self.run(eval_id, run_id)).select_related("run")
         if status := request.query_params.get("status"):
-            if status not in {"pass", "fail"}:
-                raise Bad("status must be pass or fail.", param="status")
+            if status not in {"pass", "fail", "error"}:
+                raise Bad("status must be pass, fail or error.", param="status")
             rows = rows.filter(status=status)
         return Response(
             paging.page(

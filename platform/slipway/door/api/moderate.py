@@ -50,6 +50,12 @@ async def create(exchange: Exchange, caller: Caller, data: bytes) -> None:
         if policy.model:
             async with places:
                 reply = await exchange.ask(_CHAT, judging.question(policy.model, text))
+            if reply.status == 400:
+                said = str(reply.error.get("message"))
+                raise Bad(
+                    f"The judge {policy.model} cannot judge this text: {said}",
+                    param="input", code=reply.error.get("code"),
+                )  # fmt: skip
             if reply.status != 200:
                 raise Turned(reply.status, reply.headers or [], reply.body)
             like.append(reply.headers or [])

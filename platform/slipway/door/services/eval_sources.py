@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from slipway.door.models import File
-from slipway.door.services import files, words
+from slipway.door.services import completions, files, words
 from slipway.door.services.graders import Message
 from slipway.door.services.words import Bad
 from slipway_contracts.grading import templates
 
 MOST_ROWS = 10_000
 _LONGEST_LINE = 1024 * 1024
+_Seconds = Annotated[int, msgspec.Meta(ge=0, le=9_999_999_999)]
 
 
 class _Row(msgspec.Struct):
@@ -33,6 +34,14 @@ class _FileId(words.Request, tag="file_id", tag_field="type"):
     id: words.Id
 
 
+class _Stored(words.Request, tag="stored_completions", tag_field="type"):
+    metadata: words.Metadata | None = None
+    model: words.Name | None = None
+    created_after: _Seconds | None = None
+    created_before: _Seconds | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)] | None = None
+
+
 class _Template(words.Request, tag="template", tag_field="type"):
     template: Annotated[list[Message], msgspec.Meta(min_length=1, max_length=100)]
 
@@ -42,13 +51,13 @@ class _Reference(words.Request, tag="item_reference", tag_field="type"):
 
 
 class _Jsonl(words.Request, tag="jsonl", tag_field="type"):
-    source: _Content | _FileId
+    source: _Content | _FileId | _Stored
 
 
 class _Completions(words.Request, tag="completions", tag_field="type"):
-    source: _Content | _FileId
-    model: words.Name
-    input_messages: _Template | _Reference
+    source: _Content | _FileId | _Stored
+    model: words.Name | None = None
+    input_messages: _Template | _Reference | None = None
     sampling_params: dict[str, Any] | None = None
 
 
@@ -64,9 +73,14 @@ class Source:
     sampling: dict[str, Any]
     content: list[_Row] | None
     file: File | None
+    stored: _Stored | None = None
+    project_id: UUID | None = None
 
     def rows(self) -> Iterator[_Row]:
         """Every row; Bad naming the line of one that is none."""
+        if self.stored is not None and self.project_id is not None:
+            yield from _of_stored(self.stored, self.project_id)
+            return
         if self.file is None:
             yield from self.content or []
             return
@@ -107,15 +121,46 @@ def read(given: dict[str, Any], *, project_id: UUID, now: datetime) -> Source:
             project_id=project_id, file_id=found.source.id, now=now, param="data_source.source.id"
         )
     content = found.source.content if isinstance(found.source, _Content) else None
-    if isinstance(found, _Jsonl):
-        return Source(model="", messages=None, sampling={}, content=content, file=file)
+    stored = found.source if isinstance(found.source, _Stored) else None
+    if isinstance(found, _Completions) and found.model is None and stored is None:
+        raise Bad("data_source.model is missing; give it.", param="data_source.model")
+    if isinstance(found, _Completions) and (found.model is None) != (found.input_messages is None):
+        raise Bad("Give model and input_messages, or neither.", param="data_source.input_messages")
+    if isinstance(found, _Jsonl) or found.model is None:
+        return Source(
+            model="", messages=None, sampling={}, content=content, file=file, stored=stored,
+            project_id=project_id,
+        )  # fmt: skip
     return Source(
         model=found.model,
         messages=found.input_messages,
         sampling=found.sampling_params or {},
         content=content,
         file=file,
+        stored=stored,
+        project_id=project_id,
     )
+
+
+def _of_stored(wanted: _Stored, project_id: UUID) -> Iterator[_Row]:
+    """Stored chat completions as rows: what was asked is the item, what was said the sample."""
+    found = completions.stored(
+        project_id=project_id,
+        metadata=wanted.metadata,
+        model=wanted.model,
+        created_after=_time(wanted.created_after),
+        created_before=_time(wanted.created_before),
+        limit=wanted.limit or MOST_ROWS,
+    )
+    for each in found:
+        said = each["body"]["choices"][0]["message"].get("content") or ""
+        item = {"id": each["id"], "model": each["model"], "metadata": each["metadata"],
+                "input": each["messages"]}  # fmt: skip
+        yield _Row(item=item, sample={"output_text": said})
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _split(pieces: Iterator[bytes]) -> Iterator[bytes]:

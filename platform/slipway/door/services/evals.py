@@ -18,6 +18,11 @@ from slipway.door.services.words import Bad
 
 EVAL, RUN, ITEM = "eval_", "evalrun_", "outputitem_"
 _MOST_CRITERIA = 50
+#: What a row of stored chat completions is.
+_STORED = {
+    "type": "object",
+    "properties": {"input": {"type": "array"}, "model": {"type": "string"}},
+}
 
 
 def create(
@@ -31,14 +36,15 @@ def create(
 ) -> Eval:
     """An eval; Bad naming the criterion that cannot be."""
     kind = data_source_config.get("type")
-    schema = data_source_config.get("item_schema")
-    if kind != "custom" or not isinstance(schema, dict):
+    custom = kind == "custom" and isinstance(data_source_config.get("item_schema"), dict)
+    if not custom and kind != "stored_completions":
         raise Bad(
-            "data_source_config must be {type: custom, item_schema: {…}}; logs and "
-            "stored_completions are not served here.",
+            "data_source_config must be {type: custom, item_schema: {…}} or "
+            "{type: stored_completions}; logs are not served here.",
             param="data_source_config",
         )
-    if strange := set(data_source_config) - {"type", "item_schema", "include_sample_schema"}:
+    known = {"item_schema", "include_sample_schema"} if custom else {"metadata"}
+    if strange := set(data_source_config) - known - {"type"}:
         raise Bad(f"Unrecognized request argument supplied: data_source_config.{min(strange)}.",
                   param=f"data_source_config.{min(strange)}")  # fmt: skip
     if not 1 <= len(testing_criteria) <= _MOST_CRITERIA:
@@ -141,17 +147,19 @@ def delete(parent: Eval) -> None:
 
 def shown(row: Eval) -> dict[str, Any]:
     config = row.data_source_config
-    properties: dict[str, Any] = {"item": config["item_schema"]}
-    if config.get("include_sample_schema"):
+    stored = config["type"] == "stored_completions"
+    properties: dict[str, Any] = {"item": _STORED if stored else config["item_schema"]}
+    if stored or config.get("include_sample_schema"):
         properties["sample"] = {"type": "object"}
     schema = {"type": "object", "properties": properties, "required": list(properties)}
+    told = {"type": config["type"], "schema": schema}
     return {
         "id": words.public_id(EVAL, row.pk),
         "object": "eval",
         "name": row.name,
         "created_at": words.seconds(row.created_at),
         "metadata": row.metadata,
-        "data_source_config": {"type": "custom", "schema": schema},
+        "data_source_config": told | ({"metadata": config.get("metadata")} if stored else {}),
         "testing_criteria": row.testing_criteria,
     }
 
@@ -201,7 +209,8 @@ def run_shown(run: EvalRun) -> dict[str, Any]:
         ],
         "data_source": run.data_source,
         "metadata": run.metadata,
-        "error": run.error,
+        # Never null: clients that validate strictly expect the object.
+        "error": run.error or {"code": "", "message": ""},
         "x_reason": run.reason,
     }
 

@@ -13,6 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
 from slipway.core.errors import Forbidden, NotFound
 from slipway.metering.models import Alert, Budget, Credit, Kind, PriceBook
 from slipway.metering.services import budgets, prices
@@ -189,7 +190,8 @@ class BudgetsView(GenericAPIView[Any]):
         return Response(BudgetOut(found).data, status=201)
 
 
-class BudgetView(GenericAPIView[Any]):
+class BudgetView(Guarded):
+    guarded = ("limit", "hard", "alert_at")
     module = "money"
     levels: ClassVar = {"PUT": Level.FULL}
     serializer_class = BudgetOut

@@ -13,6 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
 from slipway.core.http import Whole
 from slipway.tenancy.models import Invite, Membership
 from slipway.tenancy.services import Level, invites, people
@@ -78,7 +79,8 @@ class MembersView(GenericAPIView[Any]):
         return Response(MemberOut(row).data, status=201)
 
 
-class MemberView(GenericAPIView[Any]):
+class MemberView(Guarded):
+    guarded = ("role",)
     serializer_class = MemberOut
     levels: ClassVar = {"PATCH": Level.FULL}
 

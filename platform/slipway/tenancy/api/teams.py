@@ -11,6 +11,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
 from slipway.core.http import Whole
 from slipway.tenancy.models import Group
 from slipway.tenancy.services import LEVELS, Level, teams
@@ -56,7 +57,8 @@ class GroupsView(GenericAPIView[Any]):
         return Response(GroupOut(made).data, status=201)
 
 
-class GroupView(GenericAPIView[Any]):
+class GroupView(Guarded):
+    guarded = ("people",)
     module = "organisation"
     levels: ClassVar = {"PUT": Level.FULL}
     serializer_class = GroupOut
@@ -118,7 +120,8 @@ class RolesView(GenericAPIView[Any]):
         return Response(CustomRoleOut(made).data, status=201)
 
 
-class RoleView(GenericAPIView[Any]):
+class RoleView(Guarded):
+    guarded = ("levels",)
     module = "organisation"
     levels: ClassVar = {"PUT": Level.FULL}
     serializer_class = CustomRoleOut

@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -236,16 +236,24 @@ def has_key(*, project_id: UUID, key_id: UUID) -> bool:
     return ApiKey.objects.filter(pk=key_id, project_id=project_id).exists()
 
 
-def live_keys(*, now: datetime) -> Iterator[KeyFact]:
-    """Every key in force, for the gateway's snapshot; a fixed number of queries, and plain tuples,
-    for they may be a hundred thousand."""
+def digests_of(*, key_ids: Iterable[UUID]) -> list[str]:
+    """What these keys are stored under, in force or not."""
+    return list(ApiKey.objects.filter(pk__in=list(key_ids)).values_list("digest", flat=True))
+
+
+def live_keys(*, now: datetime, key_ids: Iterable[UUID] | None = None) -> Iterator[KeyFact]:
+    """Every key in force (of these), for the gateway's snapshot; a fixed number of queries, and
+    plain tuples, for they may be a hundred thousand."""
     callers = _callers()
     ready_made = {
         role: grants.levels_of_role(role).get("inference", Level.NONE) >= Level.OPERATE
         for role in Role.values
         if role != Role.CUSTOM
     }
-    rows = _live_keys(now).order_by("pk").values_list(
+    live = _live_keys(now)
+    if key_ids is not None:
+        live = live.filter(pk__in=list(key_ids))
+    rows = live.order_by("pk").values_list(
         "pk", "digest", "project_id", "project__organisation_id", "made_by_id",
         "made_by__is_superuser", "role", "scopes", "expires_at", "networks",
     )  # fmt: skip

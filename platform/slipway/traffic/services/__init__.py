@@ -10,7 +10,7 @@ from slipway.traffic.services.aliases import (
     drop_aliases,
     give_alias,
 )
-from slipway.traffic.services.changes import follow, numbers
+from slipway.traffic.services.changes import follow, numbers, touched
 from slipway.traffic.services.externals import (
     ExternalFact,
     Place,
@@ -52,4 +52,5 @@ __all__ = [
     "resolve",
     "set_rule",
     "tls",
+    "touched",
 ]

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from slipway.door.api import paging
 from slipway.door.api.organization.base import OrganizationView, one_of, ordered
 from slipway.door.services import org_shapes, words
+from slipway.door.services.words import Bad
 from slipway.tenancy import services as tenancy
 from slipway.tenancy.services import directory, projects, teams
 
@@ -25,7 +26,10 @@ class _Project(words.Request):
 class ProjectsView(OrganizationView):
     def get(self, request: Request) -> Response:
         found = tenancy.projects_of_organisation(organisation_id=self.organisation_id)
-        if request.query_params.get("include_archived", "false") != "true":
+        archived = request.query_params.get("include_archived", "false")
+        if archived not in {"true", "false"}:
+            raise Bad("include_archived is true or false.", param="include_archived")
+        if archived == "false":
             found = [fact for fact in found if fact.archived_at is None]
         return Response(paging.page_of([org_shapes.project(fact) for fact in found], request))
 

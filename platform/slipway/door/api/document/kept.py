@@ -1,0 +1,331 @@
+"""Every route of /v1 that is kept by the door or answered by the gateway."""
+
+from __future__ import annotations
+
+from slipway.door.api import batches, completions, evals, graders, moderate, tuning, uploads
+from slipway.door.api.document.words import (
+    AFTER,
+    FREE,
+    ORDER,
+    STRING,
+    Operation,
+    Query,
+    Schema,
+    gone,
+    limit,
+    listed,
+    many,
+    one_of,
+    ref,
+    thing,
+)
+from slipway.door.services import moderation, response_asks
+
+_PAGE = (AFTER, limit(100))
+_FILE: Schema = {"type": "string", "format": "binary"}
+_JOB = "/fine_tuning/jobs/{job_id}"
+_RUN = "/evals/{eval_id}/runs/{run_id}"
+_MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {
+        "role": one_of("system", "developer", "user", "assistant", "tool"),
+        "content": {"anyOf": [STRING, many(FREE), {"type": "null"}]},
+    },
+    "required": ["role"],
+}
+#: Of the request the gateway reads these; the rest is the engine's to check.
+_CHAT: Schema = {
+    "type": "object",
+    "properties": {
+        "model": _MODEL,
+        "messages": {"type": "array", "items": _MESSAGE, "minItems": 1},
+        "stream": {"type": ["boolean", "null"]},
+    },
+    "required": ["model", "messages"],
+}
+_COMPLETION: Schema = {
+    "type": "object",
+    "properties": {
+        "model": _MODEL,
+        "prompt": {"anyOf": [STRING, many(STRING)]},
+        "stream": {"type": ["boolean", "null"]},
+    },
+    "required": ["model", "prompt"],
+}
+
+_EMBEDDING: Schema = {
+    "type": "object",
+    "properties": {
+        "model": _MODEL,
+        "input": {"anyOf": [STRING, many(STRING)]},
+        "encoding_format": one_of("float", "base64"),
+    },
+    "required": ["model", "input"],
+}
+
+GATEWAY: dict[str, dict[str, Operation]] = {
+    "/chat/completions": {
+        "post": Operation(
+            id="createChatCompletion", tells="Ask a chat model.", answer=ref("ChatCompletion"),
+            body=_CHAT, events=True,
+        )
+    },
+    "/completions": {
+        "post": Operation(
+            id="createCompletion", tells="Have a text gone on with.", answer=ref("Completion"),
+            body=_COMPLETION, events=True,
+        )
+    },
+    "/embeddings": {
+        "post": Operation(
+            id="createEmbedding", tells="Have texts embedded.", answer=ref("Embeddings"),
+            body=_EMBEDDING,
+        )
+    },
+    "/responses": {
+        "post": Operation(
+            id="createResponse", tells="Ask a chat model in the words of the responses API.",
+            answer=ref("Response"), body=response_asks.Ask, events=True,
+        )
+    },
+    "/moderations": {
+        "post": Operation(
+            id="createModeration", tells="Have texts judged by the project's policy.",
+            answer=thing(id=STRING, model=STRING, results=many(FREE)), body=moderate._Ask,
+        )
+    },
+    "/models": {
+        "get": Operation(
+            id="listModels", tells="Models that answer.",
+            answer=thing("list", data=many(ref("Model"))),
+        )
+    },
+}  # fmt: skip
+
+_STORED = "/chat/completions/{name}"
+_RESPONSE = "/responses/{response_id}"
+
+DOOR: dict[str, dict[str, Operation]] = {
+    "/chat/completions": {
+        **GATEWAY.pop("/chat/completions"),
+        "get": Operation(
+            id="listChatCompletions", tells="Those that were stored, oldest first.",
+            answer=listed(ref("ChatCompletion")), query=(*_PAGE, ORDER, Query(name="model")),
+        ),
+    },
+    _STORED: {
+        "get": Operation(id="getChatCompletion", tells="One.", answer=ref("ChatCompletion")),
+        "post": Operation(
+            id="changeChatCompletion", tells="Its metadata.", answer=ref("ChatCompletion"),
+            body=completions._Changed,
+        ),
+        "delete": Operation(
+            id="deleteChatCompletion", tells="Forget it.", answer=gone("chat.completion.deleted")
+        ),
+    },
+    f"{_STORED}/messages": {
+        "get": Operation(
+            id="listChatMessages", tells="What was asked.", answer=listed(FREE),
+            query=(*_PAGE, ORDER),
+        )
+    },
+    _RESPONSE: {
+        "get": Operation(id="getResponse", tells="One response.", answer=ref("Response")),
+        "delete": Operation(id="deleteResponse", tells="Forget it.", answer=gone("response")),
+    },
+    f"{_RESPONSE}/cancel": {
+        "post": Operation(
+            id="cancelResponse", tells="Refused: none runs in the background.",
+            answer=ref("Response"),
+        )
+    },
+    f"{_RESPONSE}/input_items": {
+        "get": Operation(
+            id="listInputItems", tells="What was asked.", answer=listed(FREE),
+            query=(*_PAGE, ORDER),
+        )
+    },
+    "/moderations/policy": {
+        "get": Operation(
+            id="getModerationPolicy", tells="What the project's texts are judged by.",
+            answer=ref("ModerationPolicy"),
+        ),
+        "post": Operation(
+            id="setModerationPolicy", tells="Set it.", answer=ref("ModerationPolicy"),
+            body=moderation.Policy,
+        ),
+        "delete": Operation(
+            id="deleteModerationPolicy", tells="Back to none.",
+            answer=thing("moderation.policy", deleted={"type": "boolean"}),
+        ),
+    },
+    "/models/{model}": {
+        "get": Operation(id="getModel", tells="One model.", answer=ref("Model")),
+        "delete": Operation(
+            id="deleteModel", tells="Delete a fine-tuned model.", answer=gone("model")
+        ),
+    },
+    "/files": {
+        "get": Operation(
+            id="listFiles", tells="Files, newest first.", answer=listed(ref("File")),
+            query=(AFTER, limit(10_000), ORDER, Query(name="purpose")),
+        ),
+        "post": Operation(
+            id="createFile", tells="Upload a file of at most 512 MiB.", answer=ref("File"),
+            form={
+                "type": "object",
+                "properties": {"file": _FILE, "purpose": STRING},
+                "required": ["file", "purpose"],
+            },
+        ),
+    },
+    "/files/{file_id}": {
+        "get": Operation(id="getFile", tells="One file.", answer=ref("File")),
+        "delete": Operation(id="deleteFile", tells="Delete it.", answer=gone("file")),
+    },
+    "/files/{file_id}/content": {
+        "get": Operation(id="getFileContent", tells="Its bytes.", answer=_FILE, bytes=True)
+    },
+    "/uploads": {
+        "post": Operation(
+            id="createUpload", tells="Begin a file that comes in parts.", answer=ref("Upload"),
+            body=uploads._New,
+        )
+    },
+    "/uploads/{upload_id}": {
+        "get": Operation(id="getUpload", tells="With the parts received.", answer=ref("Upload"))
+    },
+    "/uploads/{upload_id}/parts": {
+        "post": Operation(
+            id="addUploadPart", tells="A part of at most 64 MiB.", answer=ref("UploadPart"),
+            form={"type": "object", "properties": {"data": _FILE}, "required": ["data"]},
+        )
+    },
+    "/uploads/{upload_id}/complete": {
+        "post": Operation(
+            id="completeUpload", tells="Make the parts a file, in this order.",
+            answer=ref("Upload"), body=uploads._Complete,
+        )
+    },
+    "/uploads/{upload_id}/cancel": {
+        "post": Operation(id="cancelUpload", tells="Forget it.", answer=ref("Upload"))
+    },
+    "/fine_tuning/jobs": {
+        "get": Operation(
+            id="listFineTuningJobs", tells="Jobs, newest first.",
+            answer=listed(ref("FineTuningJob")), query=_PAGE,
+        ),
+        "post": Operation(
+            id="createFineTuningJob", tells="Tune a model with a file.",
+            answer=ref("FineTuningJob"), body=tuning._New,
+        ),
+    },
+    _JOB: {"get": Operation(id="getFineTuningJob", tells="One.", answer=ref("FineTuningJob"))},
+    **{
+        f"{_JOB}/{verb}": {
+            "post": Operation(
+                id=f"{verb}FineTuningJob", tells=f"{verb.title()} it.", answer=ref("FineTuningJob")
+            )
+        }
+        for verb in ("cancel", "pause", "resume")
+    },
+    f"{_JOB}/events": {
+        "get": Operation(
+            id="listFineTuningEvents", tells="What happened, newest first.",
+            answer=listed(ref("FineTuningEvent")), query=(AFTER, limit(1000)),
+        )
+    },
+    f"{_JOB}/checkpoints": {
+        "get": Operation(
+            id="listFineTuningCheckpoints", tells="Checkpoints, newest first.",
+            answer=listed(ref("FineTuningCheckpoint")), query=_PAGE,
+        )
+    },
+    "/fine_tuning/alpha/graders/run": {
+        "post": Operation(
+            id="runGrader", tells="Grade one sample.", answer=ref("GraderRun"), body=graders._Run
+        )
+    },
+    "/fine_tuning/alpha/graders/validate": {
+        "post": Operation(
+            id="validateGrader", tells="Have a grader checked.", answer=thing(grader=FREE),
+            body=graders._Validate,
+        )
+    },
+    "/batches": {
+        "get": Operation(
+            id="listBatches", tells="Batches, newest first.", answer=listed(ref("Batch")),
+            query=(*_PAGE, ORDER),
+        ),
+        "post": Operation(
+            id="createBatch", tells="Have the requests of a file asked.", answer=ref("Batch"),
+            body=batches._New,
+        ),
+    },
+    "/batches/{batch_id}": {
+        "get": Operation(id="getBatch", tells="One batch.", answer=ref("Batch"))
+    },
+    "/batches/{batch_id}/cancel": {
+        "post": Operation(id="cancelBatch", tells="Ask no more.", answer=ref("Batch"))
+    },
+    "/batches/{batch_id}/retry": {
+        "post": Operation(
+            id="retryBatch", tells="Ask again what failed or was not reached.", answer=ref("Batch")
+        )
+    },
+    "/evals": {
+        "get": Operation(
+            id="listEvals", tells="Evals, oldest first.", answer=listed(ref("Eval")),
+            query=(*_PAGE, ORDER),
+        ),
+        "post": Operation(
+            id="createEval", tells="Say what is judged and how.", answer=ref("Eval"),
+            body=evals._New, status=201,
+        ),
+    },
+    "/evals/{eval_id}": {
+        "get": Operation(id="getEval", tells="One eval.", answer=ref("Eval")),
+        "post": Operation(
+            id="changeEval", tells="Its name and metadata.", answer=ref("Eval"), body=evals._Change
+        ),
+        "delete": Operation(
+            id="deleteEval", tells="Delete it with its runs.",
+            answer=thing("eval.deleted", deleted={"type": "boolean"}, eval_id=STRING),
+        ),
+    },
+    "/evals/{eval_id}/runs": {
+        "get": Operation(
+            id="listEvalRuns", tells="Runs, oldest first.", answer=listed(ref("EvalRun")),
+            query=(*_PAGE, ORDER, Query(name="status")),
+        ),
+        "post": Operation(
+            id="createEvalRun", tells="Judge a model, or answers at hand.", answer=ref("EvalRun"),
+            body=evals._NewRun, status=201,
+        ),
+    },
+    _RUN: {
+        "get": Operation(id="getEvalRun", tells="One run.", answer=ref("EvalRun")),
+        "post": Operation(id="cancelEvalRun", tells="Judge no more.", answer=ref("EvalRun")),
+        "delete": Operation(
+            id="deleteEvalRun", tells="Delete it.",
+            answer=thing("eval.run.deleted", deleted={"type": "boolean"}, run_id=STRING),
+        ),
+    },
+    f"{_RUN}/cancel": {
+        "post": Operation(
+            id="cancelEvalRunToo", tells="The same, where clients ask for it.",
+            answer=ref("EvalRun"),
+        )
+    },
+    f"{_RUN}/output_items": {
+        "get": Operation(
+            id="listOutputItems", tells="Rows, as they stand in the source.",
+            answer=listed(ref("OutputItem")),
+            query=(*_PAGE, ORDER, Query(name="status", schema=one_of("pass", "fail", "error"))),
+        )
+    },
+    f"{_RUN}/output_items/{{item_id}}": {
+        "get": Operation(id="getOutputItem", tells="One row.", answer=ref("OutputItem"))
+    },
+}  # fmt: skip

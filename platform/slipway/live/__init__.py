@@ -1,0 +1,1 @@
+"""What has changed, told to whoever listens, as it happens."""
