@@ -20,6 +20,7 @@ from engine_world import Running
 from gateway_world import SECRET, world
 
 from slipway.gateway import adapters, snapshot
+from slipway.traffic import services as traffic
 from slipway_runtime.serving import lora
 
 # peft asks transformers by a name that transformers is about to drop.
@@ -240,6 +241,24 @@ def test_the_picture_holds_adapters_and_checkpoints_of_deployed_bases(owner: Any
     assert routes["sales:ckpt-step-20"].version_id == str(tuned.pk)
     assert {route.project_id for route in routes.values()} == {project}
     assert routes["live-base"].adapter == ""
+    # A further name for all of it, and one checkpoint shared with another project.
+    other, now = uuid4(), timezone.now()
+    tuned_name, step = "ft:base:acme:sales:1", "ft:base:acme:sales:1:ckpt-step-20"
+    shared = traffic.give_alias(
+        project_id=other, name=step, of_project_id=owner.project_id, of_name=step, now=now
+    )
+    traffic.give_alias(
+        project_id=owner.project_id, name=tuned_name, of_project_id=owner.project_id,
+        of_name="sales", now=now, with_checkpoints=True,
+    )  # fmt: skip
+    picture = snapshot.load().routes
+    assert {n for p, n in picture if p == project} == {*routes, tuned_name, step}
+    assert {n for p, n in picture if p != project} == {step}
+    abroad = picture[str(other), step]
+    assert (abroad.project_id, abroad.adapter) == (str(other), "file:///ckpt-20")
+    assert abroad.endpoints == ("unix:/run/one.sock",)
+    traffic.drop_alias(shared.id)
+    assert (str(other), step) not in snapshot.load().routes
     deployment.phase = "stopping"
     deployment.save()
     assert not any(route.endpoints for route in snapshot.load().routes.values())

@@ -25,6 +25,8 @@ from slipway.door.services import files, models, tune_life
 from slipway.registry import services as registry
 from slipway.runs import life
 from slipway.tenancy import services as tenancy
+from slipway.tenancy.models import Membership, User
+from slipway.traffic import services as traffic
 from slipway.training.models import TrainingJob
 from slipway.training.reconcile import step
 from slipway.training.services import sending
@@ -59,7 +61,11 @@ def client_of(principal: Any) -> openai.OpenAI:
     secret = tenancy.issue_key(maker=principal, name="t", role="owner").secret
     http = httpx.Client(transport=httpx.WSGITransport(app=get_wsgi_application()))
     return openai.OpenAI(
-        base_url="http://localhost/v1", api_key=secret, http_client=http, max_retries=0
+        base_url="http://localhost/v1",
+        api_key=secret,
+        admin_api_key=secret,
+        http_client=http,
+        max_retries=0,
     )
 
 
@@ -346,6 +352,98 @@ def test_a_job_learns_from_rewards(client: openai.OpenAI, world: SimpleNamespace
     [step] = [e for e in client.fine_tuning.jobs.list_events(job.id) if e.type == "metrics"]
     assert step.data["train_reward_mean"] == 0.25  # type: ignore[index]
     assert "reward=0.2500" in step.message
+
+
+def deployed(base: Any) -> None:
+    deployment = Deployment.objects.create(
+        project_id=base.project_id, name="live-base", phase=Phase.LIVE, version_id=base.id
+    )
+    Revision.objects.create(
+        project_id=base.project_id, deployment=deployment, number=1, replicas=1,
+        version_id=base.id, reference="chart-base@1", phase=RevisionPhase.SERVING,
+        base_uri=base.uri, endpoints=["unix:/base.sock"],
+    )  # fmt: skip
+
+
+def finished(client: openai.OpenAI, world: SimpleNamespace) -> Any:
+    """A job with a checkpoint that has ended while its base was deployed."""
+    job = begun(client, suffix="shared")
+    runtime = runtime_of(world, job)
+    runtime.sees(State.RUNNING)
+    runtime.steps(1, 6, total=6)
+    runtime.checkpoint(3)
+    work()
+    runtime.reports()
+    runtime.sees(State.SUCCEEDED)
+    work(4)
+    return client.fine_tuning.jobs.retrieve(job.id)
+
+
+def test_where_the_base_is_deployed_a_fine_tune_needs_no_deployment_of_its_own(
+    client: openai.OpenAI, shelf: Shelf, world: SimpleNamespace
+) -> None:
+    [base] = shelf.models.values()
+    deployed(base)
+    done = finished(client, world)
+    assert done.status == "succeeded"
+    assert [row.name for row in Deployment.objects.all()] == ["live-base"]
+    name = done.fine_tuned_model
+    [alias] = traffic.all_aliases()
+    assert (alias.name, alias.of_name, alias.with_checkpoints) == (
+        name, name.replace(":", "-"), True,
+    )  # fmt: skip
+    [event] = [e for e in client.fine_tuning.jobs.list_events(done.id) if name in e.message]
+    assert event.message.endswith("on a deployment of its base")
+    again = client_job(begun(client, model=name))
+    assert again.base_version_id == client_job(done).result_version_id
+    client.models.delete(name)
+    assert {alias.name for alias in traffic.all_aliases()} == {
+        FineTune.objects.get(training_job_id=again.pk).result_name
+    }
+
+
+def test_a_checkpoint_is_shared_with_a_project_of_the_organisation(
+    client: openai.OpenAI, shelf: Shelf, world: SimpleNamespace, owner: Any, stranger: Any
+) -> None:
+    [base] = shelf.models.values()
+    deployed(base)
+    done = finished(client, world)
+    Membership.objects.create(
+        user_id=owner.user_id, organisation_id=owner.organisation_id, role="owner"
+    )
+    member = tenancy.principal_of(user=User.objects.get(pk=owner.user_id))
+    secret = tenancy.issue_key(maker=member, name="a", role="admin").secret
+    # The package signs these calls with the ordinary key, which has to be an administrator's.
+    client = client.with_options(api_key=secret, admin_api_key=secret)
+    permissions = client.fine_tuning.checkpoints.permissions
+    [step] = client.fine_tuning.jobs.checkpoints.list(done.id)
+    name = step.fine_tuned_model_checkpoint
+    places = client.admin.organization.projects
+    one, two = (places.create(name=each).id for each in ("one", "two"))
+    given = permissions.create(name, project_ids=[one])
+    both = permissions.create(name, project_ids=[one, two])
+    assert [p.project_id for p in both] == [one, two]
+    assert {p.object for p in both} == {"checkpoint.permission"}
+    assert both.data[0].id == given.data[0].id
+    assert [p.project_id for p in permissions.list(name)] == [two, one]
+    assert [p.project_id for p in permissions.list(name, order="ascending", limit=1)] == [one, two]
+    assert [p.project_id for p in permissions.list(name, project_id=two)] == [two]
+    shared = [a for a in traffic.all_aliases() if a.project_id != a.of_project_id]
+    assert {(a.name, a.of_project_id) for a in shared} == {(name, owner.project_id)}
+
+    gone = permissions.delete(given.data[0].id, fine_tuned_model_checkpoint=name)
+    assert (gone.deleted, gone.id) == (True, given.data[0].id)
+    assert [p.project_id for p in permissions.list(name)] == [two]
+    for wrong in (name[:-1] + "7", "ft:nobody:ckpt-step-3"):
+        with pytest.raises(openai.NotFoundError):
+            permissions.create(wrong, project_ids=[one])
+    with pytest.raises(openai.NotFoundError):
+        permissions.delete(given.data[0].id, fine_tuned_model_checkpoint=name)
+    theirs = "proj_" + stranger.project_id.hex
+    with pytest.raises(openai.NotFoundError):
+        permissions.create(name, project_ids=[theirs])
+    with client_of(stranger) as rival, pytest.raises(openai.PermissionDeniedError):
+        rival.fine_tuning.checkpoints.permissions.create(name, project_ids=[theirs])
 
 
 def test_a_fine_tune_is_tuned_further(

@@ -11,12 +11,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from slipway.cli.client import Client, Problem
 from slipway.cli.output import console
 
+#: Curves whose last value is worth a look while a job runs.
+CURVES = ("loss", "held_out_loss", "reward", "reward_margin")
+_CURVE_SECONDS = 2.0
 RESTING = {"succeeded", "failed", "cancelled"}
 
 
-def run(client: Client, path: str, *, seconds: float = 24 * 3600) -> dict[str, Any]:
-    """Follow a job or evaluation at `path` until it rests; Problem if it ends badly."""
+def run(
+    client: Client, path: str, *, seconds: float = 24 * 3600, curves: bool = False
+) -> dict[str, Any]:
+    """Follow a job or evaluation at `path` until it rests; Problem if it ends badly.
+
+    With `curves` the last values of a job's curves are shown beside its reason.
+    """
     deadline = time.monotonic() + seconds
+    looked, last = 0.0, ""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -29,11 +38,13 @@ def run(client: Client, path: str, *, seconds: float = 24 * 3600) -> dict[str, A
         bar = bars.add_task("", total=100, reason="")
         while True:
             seen: dict[str, Any] = client.get(path)
+            if curves and time.monotonic() - looked > _CURVE_SECONDS:
+                looked, last = time.monotonic(), _last_values(client, path)
             bars.update(
                 bar,
                 description=seen["phase"],
                 completed=seen["progress"]["percent"],
-                reason=seen["reason"],
+                reason=" · ".join(filter(None, [seen["reason"], last])),
             )
             if seen["phase"] in RESTING:
                 break
@@ -43,6 +54,15 @@ def run(client: Client, path: str, *, seconds: float = 24 * 3600) -> dict[str, A
     if seen["phase"] != "succeeded":
         raise Problem(f"{seen['name']} ended as {seen['phase']}: {seen['reason']}")
     return seen
+
+
+def _last_values(client: Client, path: str) -> str:
+    # No points, only what there is of each curve.
+    found = client.get(f"{path}/metrics", from_step=2**31 - 1)["names"]
+    values = {entry["name"]: entry["last_value"] for entry in found}
+    return ", ".join(
+        f"{name} {values[name]:.4g}" for name in CURVES if values.get(name) is not None
+    )
 
 
 def until(

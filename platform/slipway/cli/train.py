@@ -165,7 +165,7 @@ def create(as_json: bool, wait: bool, **options: Any) -> None:
     client = Client()
     job = client.post("jobs", _asked(client, **options))
     if wait:
-        job = follow.run(client, f"jobs/{job['id']}")
+        job = follow.run(client, f"jobs/{job['id']}", curves=True)
     show(job, as_json=as_json, columns="id name phase reason model result_version_id")
 
 

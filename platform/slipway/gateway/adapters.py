@@ -6,7 +6,8 @@ routes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,25 @@ def beside(homes: Homes, adapters: Iterable[Any], checkpoints: Iterable[Any]) ->
         route = _route(home, name, checkpoint.uri, version_id, "", checkpoint)
         routes[route.project_id, name] = route
     return list(routes.values())
+
+
+def also_called(routes: Mapping[tuple[str, str], Route], aliases: Iterable[Any]) -> Iterator[Route]:
+    """Routes by further names (`traffic` AliasFact), of those that are there already or here."""
+    known = dict(routes)
+    for alias in aliases:
+        own, theirs = str(alias.project_id), str(alias.of_project_id)
+        names = [alias.of_name]
+        if alias.with_checkpoints:
+            start = f"{alias.of_name}:ckpt-step-"
+            names += [
+                name for project, name in known if project == theirs and name.startswith(start)
+            ]
+        for name in names:
+            route = known.get((theirs, name))
+            called = alias.name + name.removeprefix(alias.of_name)
+            if route is not None and (own, called) not in known:
+                known[own, called] = replace(route, project_id=own, name=called)
+                yield known[own, called]
 
 
 def _route(home: Any, name: str, uri: str, version_id: UUID, root: str, made: Any) -> Route:

@@ -126,6 +126,8 @@ class Loader:
         ):
             # What was deployed under a name keeps it.
             routes.setdefault((route.project_id, route.name), route)
+        for route in list(adapters.also_called(routes, traffic.all_aliases())):
+            routes[route.project_id, route.name] = route
         for rule in traffic.all_rules():
             _put_rule(routes, rule)
         return routes

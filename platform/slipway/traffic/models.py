@@ -48,6 +48,25 @@ class External(Record):
         constraints = [models.UniqueConstraint(fields=["project_id", "name"], name="external_once")]
 
 
+class Alias(Record):
+    """A further name for what answers to another, in this project or in one of its organisation."""
+
+    #: Who may call it.
+    project_id = models.UUIDField()
+    name = models.CharField(max_length=127)
+    #: What answers: a name that may be called in that project, or not yet.
+    of_project_id = models.UUIDField()
+    of_name = models.CharField(max_length=127)
+    #: So do `<of_name>:ckpt-step-N`, as `<name>:ckpt-step-N`.
+    with_checkpoints = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project_id", "name"], name="further_name_once")
+        ]
+        indexes = [models.Index(fields=["of_project_id", "of_name"], name="further_names_of")]
+
+
 class Change(models.Model):
     """How often facts of a kind have changed; the database itself counts."""
 

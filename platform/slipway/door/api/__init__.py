@@ -12,6 +12,7 @@ from slipway.door.api import (
     manners,
     moderate,
     organization,
+    permissions,
     responses,
     tuning,
     uploads,
@@ -34,6 +35,14 @@ urlpatterns = [
     *(
         path(f"fine_tuning/jobs/<str:job_id>/{verb}", tuning.VerbView.as_view(verb=verb))
         for verb in ("cancel", "pause", "resume")
+    ),
+    path(
+        "fine_tuning/checkpoints/<str:checkpoint>/permissions",
+        permissions.PermissionsView.as_view(),
+    ),
+    path(
+        "fine_tuning/checkpoints/<str:checkpoint>/permissions/<str:permission_id>",
+        permissions.PermissionView.as_view(),
     ),
     path("fine_tuning/alpha/graders/run", graders.RunView.as_view()),
     path("fine_tuning/alpha/graders/validate", graders.ValidateView.as_view()),

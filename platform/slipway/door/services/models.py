@@ -12,6 +12,7 @@ from slipway.deployments import services as deployments
 from slipway.door.models import FineTune, TunePhase
 from slipway.door.services import tuning, words
 from slipway.registry import services as registry
+from slipway.traffic import services as traffic
 
 
 def delete(*, project_id: UUID, name: str, now: datetime, by: str) -> None:
@@ -36,6 +37,7 @@ def delete(*, project_id: UUID, name: str, now: datetime, by: str) -> None:
             deployments.delete(row, now=now, by=by)
         except NotFound:
             pass  # somebody took it down already; its weights are still to be forgotten
+    traffic.drop_aliases(project_id=project_id, name=name)
     FineTune.objects.filter(pk=tune.pk).update(model_deleted_at=now, fine_tuned_model="")
 
 

@@ -18,6 +18,7 @@ from slipway.door.models import File, FilePhase, FineTune, TunePhase
 from slipway.door.services import files, tuning, words
 from slipway.registry import services as registry
 from slipway.runs.record import Phase
+from slipway.traffic import services as traffic
 from slipway.training import services as training
 from slipway_contracts import hyperparameters as hyper
 
@@ -72,10 +73,16 @@ def _validate(tune: FineTune, now: datetime) -> timedelta | None:
         text = " ".join([error.message, *(d.fix for d in error.details[:3] if d.fix)])
         _fail(tune, now, code="invalid_training_request", message=text, param=where)
         return None
+    name = tuning.name_of_result(tune)
+    # On a deployment of its base it answers by this name, and so do its checkpoints.
+    traffic.give_alias(
+        project_id=tune.project_id, name=name, of_project_id=tune.project_id,
+        of_name=job.result_name, now=now, with_checkpoints=True,
+    )  # fmt: skip
     text = "Validating training files succeeded; the job is queued"
     lifecycle.advance(
         tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk,
-        result_name=tuning.name_of_result(tune),
+        result_name=name,
     )  # fmt: skip
     return None
 
@@ -165,6 +172,9 @@ def _serve(tune: FineTune, job: Any, now: datetime) -> timedelta | None:
     route = next(
         (r for r in deployments.routes() if (r.project_id, r.name) == (tune.project_id, name)), None
     )
+    if route is None and _answers_on_base(tune, job):
+        _succeed(tune, job, name, None, now)
+        return None
     if route is None:
         try:
             deployments.create(
@@ -188,9 +198,24 @@ def _serve(tune: FineTune, job: Any, now: datetime) -> timedelta | None:
     return None
 
 
-def _succeed(tune: FineTune, job: Any, name: str, route: deployments.Route, now: datetime) -> None:
+def _answers_on_base(tune: FineTune, job: Any) -> bool:
+    """Whether a deployment of the whole model below it answers for its adapters."""
+    return any(
+        (route.project_id, route.version_id) == (tune.project_id, job.whole_version_id)
+        and route.takes_adapters
+        and route.endpoints
+        for route in deployments.routes()
+    )
+
+
+def _succeed(
+    tune: FineTune, job: Any, name: str, route: deployments.Route | None, now: datetime
+) -> None:
+    """`route` is its own deployment; None where it answers on one of its base."""
     text = f"New fine-tuned model created: {name}"
-    if not route.endpoints:
+    if route is None:
+        text += ", on a deployment of its base"
+    elif not route.endpoints:
         text += f"; its deployment is {route.state}: {route.reason}"
     with files.landing(project_id=tune.project_id) as landed:
         landed.write(curves_csv(job))
@@ -209,7 +234,7 @@ def _succeed(tune: FineTune, job: Any, name: str, route: deployments.Route, now:
             now=now,
             reason=text,
             fine_tuned_model=name,
-            deployment_id=route.deployment_id,
+            deployment_id=route.deployment_id if route else None,
             result_file=result,
             finished_at=timezone.now(),
         )

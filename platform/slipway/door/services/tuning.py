@@ -77,8 +77,11 @@ def create(
 
 
 def base_of(*, project_id: UUID, model: str) -> registry.VersionFact:
-    """The model version that a name of the registry, or of a deployment, stands for."""
+    """The model version that a name of the registry, of a deployment or a fine-tune stands for."""
+    tuned = FineTune.objects.filter(project_id=project_id, fine_tuned_model=model)
     try:
+        if (tune := tuned.first()) is not None and (job := job_of(tune)) is not None:
+            return registry.ready_version(project_id=project_id, version_id=job.result_version_id)
         base = registry.resolve(project_id=project_id, reference=model)
     except NotFound as error:
         route = next(

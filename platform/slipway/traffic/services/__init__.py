@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from slipway.traffic.services.aliases import (
+    AliasFact,
+    aliases_of,
+    all_aliases,
+    drop_alias,
+    drop_aliases,
+    give_alias,
+)
 from slipway.traffic.services.changes import follow, numbers, touched
 from slipway.traffic.services.externals import (
     ExternalFact,
@@ -20,16 +28,22 @@ from slipway.traffic.services.externals import (
 from slipway.traffic.services.rules import RuleFact, all_rules, lift_rule, set_rule
 
 __all__ = [
+    "AliasFact",
     "ExternalFact",
     "Place",
     "RuleFact",
+    "aliases_of",
+    "all_aliases",
     "all_externals",
     "all_rules",
     "change",
     "check",
+    "drop_alias",
+    "drop_aliases",
     "external_row",
     "follow",
     "forget",
+    "give_alias",
     "lift_rule",
     "numbers",
     "place_of",

@@ -38,6 +38,7 @@ _FOLLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "training_checkpoint": (),
         "training_trainingjob": ("result_version_id", "result_name"),
         "traffic_rule": (),
+        "traffic_alias": (),
         "traffic_external": ("name", "url", "model", "credential", "timeout_seconds"),
     },
     "limits": {"limits_ratelimit": ()},
