@@ -6,11 +6,16 @@ import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import openai
 import pytest
+from django.utils import timezone
 from door_world import Door, error_of, until
 from gateway_world import Exchange, answer_well, completion_of
+
+from slipway.door.models import StoredCompletion
+from slipway.door.services import eval_sources
 
 CONFIG: Any = {
     "type": "custom",
@@ -98,10 +103,10 @@ def test_a_model_is_asked_and_judged_row_by_row(door: Door, client: openai.OpenA
     assert client.evals.runs.delete(run.id, eval_id=made.id).deleted
 
 
-def test_answers_at_hand_are_judged_without_a_model(client: openai.OpenAI) -> None:
+def test_answers_at_hand_are_judged_without_a_model(door: Door, client: openai.OpenAI) -> None:
     rows = [{"item": {"a": "x"}, "sample": {"output_text": text}} for text in ("x", "y", "x")]
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    file = client.files.create(file=("rows.jsonl", data), purpose="evals")
+    file = door.client().files.create(file=("rows.jsonl", data), purpose="evals")
     made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
     source: Any = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
     done = ended(client, client.evals.runs.create(made.id, data_source=source))
@@ -125,27 +130,27 @@ def test_a_grader_in_python_judges_every_row(client: openai.OpenAI) -> None:
     assert "FileNotFoundError" in lost.results[0].to_dict()["errors"]["python_grader_runtime_error"]  # type: ignore[index]
 
 
-def test_stored_completions_are_judged_as_they_were_or_asked_anew(
-    client: openai.OpenAI,
-) -> None:
-    mark = {"eval": "stored"}
-    for text in ("say 1", "say 2"):
-        client.chat.completions.create(
-            model="m", messages=[{"role": "user", "content": text}], store=True, metadata=mark
-        )
-    until("both", lambda: len(list(client.chat.completions.list(metadata=mark))) == 2)
-    one = EQUAL | {"reference": "say 1"}
-    made = client.evals.create(data_source_config={"type": "stored_completions", "metadata": mark},
-                               testing_criteria=[one])  # fmt: skip
-    assert made.data_source_config.type == "stored_completions"
-    source: Any = {"type": "stored_completions", "metadata": mark}
-    asked: Any = {"model": "m", "input_messages": {"type": "item_reference",
-                                                  "item_reference": "item.input"}}  # fmt: skip
-    for more, calls in (({}, 0), (asked, 2)):
-        wish: Any = {"type": "completions", "source": source} | more
-        done = ended(client, client.evals.runs.create(made.id, data_source=wish))
-        assert (done.result_counts.passed, done.result_counts.failed) == (1, 1)
-        assert sum(used.invocation_count for used in done.per_model_usage) == calls
+@pytest.mark.django_db
+def test_stored_completions_are_rows_with_what_was_asked_and_said() -> None:
+    project = uuid4()
+    for n, mark in enumerate(("a", "b", "a")):
+        StoredCompletion.objects.create(
+            project_id=project, name=f"chatcmpl-{n}", request_id=f"req_{n}", model="m",
+            metadata={"mark": mark}, body=completion_of("m", f"said {n}", 1, 1),
+            messages=[{"role": "user", "content": f"asked {n}"}], settings={},
+            created_at=timezone.now(),
+        )  # fmt: skip
+    source = {"type": "stored_completions", "metadata": {"mark": "a"}}
+    asked = {"model": "m", "input_messages": {"type": "item_reference",
+                                              "item_reference": "item.input"}}  # fmt: skip
+    given: dict[str, Any] = {"type": "completions", "source": source}
+    found = eval_sources.read(given, project_id=project, now=timezone.now())
+    assert found.model == ""
+    assert [row.sample for row in found.rows()] == [{"output_text": f"said {n}"} for n in (0, 2)]
+    again = eval_sources.read(given | asked, project_id=project, now=timezone.now())
+    assert again.asked(next(again.rows()).item) == [{"role": "user", "content": "asked 0"}]
+    other = eval_sources.read(given, project_id=uuid4(), now=timezone.now())
+    assert list(other.rows()) == []
 
 
 def test_what_cannot_be_asked_or_judged_is_an_error_of_its_row(client: openai.OpenAI) -> None:
@@ -204,7 +209,7 @@ def test_wrong_sources_are_refused_or_fail_the_run(door: Door, client: openai.Op
         refused = door.call("POST", f"evals/{made.id}/runs", json={"data_source": source})
         assert refused.status_code in {400, 404}, source
         error_of(refused)
-    file = client.files.create(file=("rows.jsonl", b'{"item": 1}\n'), purpose="evals")
+    file = door.client().files.create(file=("rows.jsonl", b'{"item": 1}\n'), purpose="evals")
     source = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
     done = ended(client, client.evals.runs.create(made.id, data_source=source))  # type: ignore[arg-type]
     assert done.status == "failed"
