@@ -25,7 +25,7 @@ class TargetShape(serializers.Serializer[Any]):
     percent = serializers.IntegerField(min_value=1, max_value=100)
 
 
-class RuleIn(serializers.Serializer[Any]):
+class TrafficRuleIn(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=63, help_text="what clients pass as `model`")
     targets = TargetShape(many=True, help_text="their shares come to 100")
     fallbacks = serializers.ListField(
@@ -38,7 +38,7 @@ class RuleIn(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
-class RuleOut(serializers.ModelSerializer[Rule]):
+class TrafficRuleOut(serializers.ModelSerializer[Rule]):
     targets = TargetShape(many=True)
     fallbacks = serializers.ListField(child=serializers.CharField())
 
@@ -51,25 +51,25 @@ class RulesView(GenericAPIView[Any]):
     """Rules of this project; `?name=` finds one by name. PUT sets the rule of a name."""
 
     permission_classes: ClassVar = [MayChange]
-    serializer_class = RuleOut
+    serializer_class = TrafficRuleOut
 
     def get_queryset(self) -> Any:
         return Rule.objects.filter(project_id=self.request.user.project_id)
 
-    @extend_schema(parameters=[OpenApiParameter("name", str)], responses=RuleOut(many=True))
+    @extend_schema(parameters=[OpenApiParameter("name", str)], responses=TrafficRuleOut(many=True))
     def get(self, request: Request) -> Response:
         rows = self.get_queryset()
         if name := request.query_params.get("name"):
             rows = rows.filter(name=name)
         page = self.paginate_queryset(rows)
-        return self.get_paginated_response(RuleOut(page, many=True).data)
+        return self.get_paginated_response(TrafficRuleOut(page, many=True).data)
 
-    @extend_schema(request=RuleIn, responses=RuleOut)
+    @extend_schema(request=TrafficRuleIn, responses=TrafficRuleOut)
     def put(self, request: Request) -> Response:
-        given = RuleIn(data=request.data)
+        given = TrafficRuleIn(data=request.data)
         given.is_valid(raise_exception=True)
         row = services.set_rule(project_id=request.user.project_id, **given.validated_data)
-        return Response(RuleOut(row).data)
+        return Response(TrafficRuleOut(row).data)
 
 
 class RuleView(GenericAPIView[Any]):
@@ -78,7 +78,7 @@ class RuleView(GenericAPIView[Any]):
     # What an operator may set an operator may take back.
     levels: ClassVar = {"DELETE": Level.OPERATE}
     permission_classes: ClassVar = [MayChange]
-    serializer_class = RuleOut
+    serializer_class = TrafficRuleOut
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, rule_id: UUID) -> Response:
