@@ -18,12 +18,14 @@ class _New(words.Request):
     project_ids: list[words.Id]
 
 
-class PermissionsView(OrganizationView):
+class _Shared(OrganizationView):
     """The checkpoint is one of the caller's project; the projects are of its organisation."""
 
     def name(self, checkpoint: str) -> str:
         return sharing.checkpoint_of(project_id=self.project_id, name=checkpoint)
 
+
+class PermissionsView(_Shared):
     def get(self, request: Request, checkpoint: str) -> Response:
         asked = request.query_params.get("project_id")
         to: UUID | None = self.project(asked) if asked else None
@@ -50,9 +52,7 @@ class PermissionsView(OrganizationView):
         )
 
 
-class PermissionView(PermissionsView):
-    http_method_names = ["delete"]
-
+class PermissionView(_Shared):
     def delete(self, request: Request, checkpoint: str, permission_id: str) -> Response:
         sharing.revoke(
             project_id=self.project_id, name=self.name(checkpoint), permission_id=permission_id

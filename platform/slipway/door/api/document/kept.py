@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from slipway.door.api import batches, completions, evals, graders, moderate, tuning, uploads
+from slipway.door.api import (
+    batches,
+    completions,
+    evals,
+    graders,
+    moderate,
+    permissions,
+    tuning,
+    uploads,
+)
 from slipway.door.api.document.words import (
     AFTER,
     FREE,
@@ -24,6 +33,7 @@ from slipway.door.services import moderation, response_asks
 _PAGE = (AFTER, limit(100))
 _FILE: Schema = {"type": "string", "format": "binary"}
 _JOB = "/fine_tuning/jobs/{job_id}"
+_CHECKPOINT = "/fine_tuning/checkpoints/{checkpoint}"
 _RUN = "/evals/{eval_id}/runs/{run_id}"
 _MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
 _MESSAGE: Schema = {
@@ -240,6 +250,26 @@ DOOR: dict[str, dict[str, Operation]] = {
         "get": Operation(
             id="listFineTuningCheckpoints", tells="Checkpoints, newest first.",
             answer=listed(ref("FineTuningCheckpoint")), query=_PAGE,
+        )
+    },
+    f"{_CHECKPOINT}/permissions": {
+        "get": Operation(
+            id="listCheckpointPermissions", tells="Projects that may ask it.",
+            answer=listed(ref("CheckpointPermission")),
+            query=(
+                *_PAGE, Query(name="project_id"),
+                Query(name="order", schema=one_of("ascending", "descending")),
+            ),
+        ),
+        "post": Operation(
+            id="createCheckpointPermissions", tells="Let projects of the organisation ask it.",
+            answer=listed(ref("CheckpointPermission")), body=permissions._New,
+        ),
+    },
+    f"{_CHECKPOINT}/permissions/{{permission_id}}": {
+        "delete": Operation(
+            id="deleteCheckpointPermission", tells="That project may no longer ask it.",
+            answer=thing("checkpoint.permission", id=STRING, deleted={"type": "boolean"}),
         )
     },
     "/fine_tuning/alpha/graders/run": {

@@ -95,6 +95,9 @@ OBJECTS: dict[str, Schema] = {
         fine_tuning_job_id=STRING,
         metrics=FREE,
     ),
+    "CheckpointPermission": thing(
+        "checkpoint.permission", id=STRING, created_at=_TIME, project_id=STRING
+    ),
     "GraderRun": thing(
         reward=NUMBER,
         sub_rewards=FREE,
