@@ -1099,6 +1099,7 @@ def test_formats_limits_and_rules_come_from_one_place(api: Any) -> None:
     found = ok(api.get("/api/v1/dataset-formats"))
     assert [f["name"] for f in found["formats"]] == [
         "openai", "qianfan", "alpaca", "sharegpt", "text", "csv",
+        "preference", "chosen_rejected", "qianfan_dpo", "prompts",
     ]  # fmt: skip
     assert found["limits"]["max_row_bytes"] == checking.LIMITS.max_row_bytes
     assert set(found["rules"]) >= {"order", "answer", "utf8"}
