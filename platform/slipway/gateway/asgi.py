@@ -178,11 +178,19 @@ class Gateway(Core):
         return msgspec.json.encode(_model(route)) if route else errors.model_not_found(name)
 
 
+#: Bytes of one stream that may wait here; what is between us and the socket holds more.
+_MOST_HELD = 16 * 1024
+
+
 class _Client:
-    """Hands on what a completion gives, one ASGI message at a time."""
+    """Hands on what a completion gives, one ASGI message at a time.
+
+    It is paused once it holds more than `_MOST_HELD` bytes that nobody takes.
+    """
 
     def __init__(self) -> None:
         self.paused = False
+        self._held = 0
         self.resume: Callable[[], None] = lambda: None
         self._messages: deque[dict[str, Any]] = deque()
         self._given = asyncio.Event()
@@ -213,7 +221,8 @@ class _Client:
 
     def _give(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
-        self.paused = True
+        self._held += len(message.get("body", b""))
+        self.paused = self._held > _MOST_HELD
         self._given.set()
 
     async def hand_on(self, send: Send, gone: asyncio.Future[Any]) -> None:
@@ -223,15 +232,17 @@ class _Client:
         try:
             while not gone.done():
                 if not self._messages:
-                    self.paused = False
                     self._given.clear()
-                    self.resume()
                     await self._given.wait()
                     continue
                 message = self._messages.popleft()
                 await send(message)
                 if message.get("more_body") is False:
                     return
+                self._held -= len(message.get("body", b""))
+                if self.paused and self._held <= _MOST_HELD:
+                    self.paused = False
+                    self.resume()
         except asyncio.CancelledError:
             if not self._aborted:
                 raise
