@@ -17,7 +17,7 @@ from django.utils import timezone
 from slipway.core import lifecycle, reconcile
 from slipway.core.errors import Refused
 from slipway.door.models import EvalRun, EvalRunPhase, OutputItem
-from slipway.door.services import eval_sources, graders, grading, words
+from slipway.door.services import eval_sources, graders, grading
 from slipway.door.services.asking import Answer, Door, NoAnswer
 from slipway.door.services.eval_sources import Source
 from slipway.door.services.words import Bad
@@ -50,7 +50,9 @@ def look(run: EvalRun, now: datetime) -> timedelta | None:
             return None
         door = Door(key_id=run.key_id, now=now, at_once=_AT_ONCE)
     except Refused as error:
-        failure = words.error_object(error.message, code=getattr(error, "code", None))
+        # An eval run's error has these two, both text.
+        code = getattr(error, "code", None) or "invalid_request_error"
+        failure = {"code": code, "message": error.message}
         lifecycle.advance(run, EvalRunPhase.FAILED, now=now, reason=error.message, error=failure)
         return None
     with contextlib.closing(door), Jails() as jails:
