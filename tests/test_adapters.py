@@ -131,7 +131,7 @@ def deployed(**changes: Any) -> Any:
         "project_id": UUID(int=1), "name": "base", "deployment_id": UUID(int=2),
         "version_id": UUID(int=3), "endpoints": ("unix:/run/a.sock",), "state": "live",
         "reason": "", "root": "base@1", "context_length": 512, "capabilities": ("chat",),
-        "takes_adapters": True,
+        "takes_adapters": True, "at_once": 512, "queue": 256,
     }  # fmt: skip
     return SimpleNamespace(**(given | changes))
 

@@ -214,6 +214,11 @@ FAULTS = [
     (500, "etcd"),
     (503, status(503, "ServiceUnavailable", "")),
     (504, status(504, "Timeout", "")),
+    # What an API server says of everything until it has read its roles.
+    (
+        403,
+        status(403, "Forbidden", 'runs is forbidden: User "system:x" cannot patch resource "runs"'),
+    ),
     "drop",
 ]
 

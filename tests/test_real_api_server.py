@@ -169,6 +169,8 @@ class Operator:
         self.kubeconfig = plane.kubeconfig(plane.token(namespace, "slipway-operator"), namespace)
         self.namespace = namespace
         self.running: list[subprocess.Popen[bytes]] = []
+        #: An API server that has just started knows no roles.
+        self.may_be_forbidden = False
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         ports = ["--port", str(servers.free_port()), "--metrics-port", str(servers.free_port())]
@@ -204,7 +206,9 @@ def operator(plane: ControlPlane, space: str, tmp_path: Path) -> Iterator[Operat
     found = Operator(plane, space, tmp_path)
     yield found
     found.stop()
-    assert not [line for log in found.each() for line in log.splitlines() if "forbidden" in line]
+    assert found.may_be_forbidden or not [
+        line for log in found.each() for line in log.splitlines() if "forbidden" in line
+    ]
 
 
 def states(back: Kubernetes, names: list[str]) -> set[State]:
@@ -290,6 +294,7 @@ def test_an_api_server_that_goes_away_costs_nothing_but_time(
     back.apply(first)
     wait_for(lambda: plane.get(space, "rayjobs", first.name), "the first run")
     plane.api.kill()
+    operator.may_be_forbidden = True
     time.sleep(5)
     plane.api = plane.start_api()
     back.apply(second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ TIMEOUT_SECONDS = 15.0
 PAUSES = (0.05, 0.25)
 LONGEST_PAUSE_SECONDS = 1.0
 Object = dict[str, Any]
+#: How the API server says that no role allows it; quotas and webhooks refuse in other words.
+_OF_ROLES = re.compile(r'User "[^"]*" cannot ')
 
 
 class Again(Exception):
@@ -158,6 +161,10 @@ def _translated(error: ApiException) -> Exception:
     if error.status == 404:
         known = status.get("reason") == "NotFound"
         return _Missing(message) if known else Unknown(message)
+    if error.status == 403 and _OF_ROLES.search(message):
+        # Not an answer about the object, and perhaps a passing one: an API server that has just
+        # started knows no roles yet.
+        return Again(f"the operator's role does not allow it: {message}")
     if error.status in {400, 403, 422}:
         return Refused(message)
     wait = (error.headers or {}).get("Retry-After")
