@@ -39,10 +39,13 @@ class Eyes:
             if not request.url.endswith("/api/v1/changes"):
                 self.asking.add(request)
 
+        def answered(request: Any) -> None:
+            self.asking.discard(request)
+
         self.page.on("console", heard)
         self.page.on("request", asked)
-        self.page.on("requestfinished", self.asking.discard)
-        self.page.on("requestfailed", self.asking.discard)
+        self.page.on("requestfinished", answered)
+        self.page.on("requestfailed", answered)
         self.page.on("pageerror", lambda e: self.complaints.append(f"{self.page.url}: {e}"))
 
     def settle(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import browser
 import live
 import pytest
+from playwright.sync_api import expect
 
 from slipway.cli.env import read_env
 
@@ -141,6 +142,7 @@ def test_by_mouse_in_chinese(platform: live.Live, admin: tuple[str, str], tmp_pa
         assert platform.call("GET", "me", headers=_bearer(secret)).status_code == 200
         page.get_by_role("button", name="我已保存").click()
         page.get_by_role("cell", name="notebook").wait_for()
+        page.get_by_text(secret).wait_for(state="detached")
         assert secret not in page.content(), "a key's value is shown once"
         eyes.look("system-keys")
         row = page.get_by_role("row", name=re.compile("notebook"))
@@ -269,9 +271,7 @@ def test_two_people_edit_one_limit(
         page.get_by_role("button", name="Edit").click()
         field = page.get_by_label("Requests a minute")
         # The form is filled with what the platform has now.
-        page.wait_for_function(
-            "document.querySelector('.ant-modal input[role=spinbutton]')?.value === '61'"
-        )
+        expect(field).to_have_value("61")
         field.fill("77")
         (found,) = platform.call("GET", "limits").json()["data"]
         rates = {"requests_per_minute": 99}
@@ -284,9 +284,7 @@ def test_two_people_edit_one_limit(
         eyes.complaints.clear()
         eyes.look("changed-meanwhile")
         page.get_by_role("button", name="Load how it is now").click()
-        page.wait_for_function(
-            "document.querySelector('.ant-modal input[role=spinbutton]')?.value === '99'"
-        )
+        expect(field).to_have_value("99")
         field.fill("1000000")
         page.get_by_role("button", name="Save").click()
         page.get_by_role("cell", name="1,000,000", exact=True).wait_for()

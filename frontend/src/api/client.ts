@@ -69,8 +69,13 @@ export const queries: QueryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 2_000,
-      // What was refused stays refused; what did not answer is asked again.
-      retry: (times, error) => times < 2 && (!(error instanceof Refusal) || error.status === 0 || error.status >= 502),
+      // What was refused stays refused; what did not answer is asked again. What finds the session ended waits for
+      // the next one, so that no page is torn down under what was typed.
+      retry: (times, error) => {
+        if (unauthorized(error)) listeners.sessionEnded();
+        return unauthorized(error) || (times < 2 && (!(error instanceof Refusal) || error.status === 0 || error.status >= 502));
+      },
+      retryDelay: (times, error) => (unauthorized(error) ? 3_000 : 1_000 * 2 ** times),
     },
   },
 });

@@ -36,7 +36,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const tui = uiWords.use();
   const { notification } = Antd.useApp();
   const [ended, setEnded] = useState(false);
-  const me = useQuery({ ...meRetrieveOptions(), staleTime: 60_000, refetchOnWindowFocus: false, enabled: maybeSignedIn() });
+  const me = useQuery({ ...meRetrieveOptions(), retry: false, staleTime: 60_000, refetchOnWindowFocus: false, enabled: maybeSignedIn() });
   const signIn = useMutation({
     ...sessionCreateMutation(),
     meta: { quiet: true, signIn: true },

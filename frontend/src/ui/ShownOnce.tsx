@@ -11,6 +11,7 @@ export function ShownOnce({ title, warning, value, onClose }: Props) {
       open={value !== undefined}
       title={title}
       closable={false}
+      destroyOnHidden
       footer={
         <Button type="primary" onClick={onClose}>
           {t("saved")}

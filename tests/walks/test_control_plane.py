@@ -24,7 +24,7 @@ from cluster.control_plane import ControlPlane, control_plane, kuberay, kueue, s
 from slipway.backends.compute.kubernetes import Kubernetes
 from slipway_contracts.workload import Kind, State, Workload
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 HELM = ROOT / "helm"
 VALUES: dict[str, Any] = {
     "url": "https://slipway.example.com",
