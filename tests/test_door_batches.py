@@ -162,6 +162,8 @@ def test_answers_are_readable_while_it_runs_and_after_it_was_cancelled(
     async def some(exchange: Exchange) -> None:
         if int(exchange.asked["messages"][0]["content"].split()[1]) >= 12:
             await held.wait()
+            # Slow enough that the worker hears of the end before the last line is answered.
+            await asyncio.sleep(0.2)
         await answer_well(exchange)
 
     door.engine.script = some
