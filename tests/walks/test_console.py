@@ -87,6 +87,7 @@ def test_by_mouse_in_chinese(platform: live.Live, admin: tuple[str, str], tmp_pa
         page.get_by_role("cell", name="5", exact=True).wait_for(state="hidden")
         page.get_by_role("cell", name="10", exact=True).wait_for()
         page.get_by_role("button", name="采用修正后的文件作为新版本").click()
+        page.get_by_role("heading", name="console-mouse@3").wait_for()
         page.get_by_role("button", name="发布").wait_for()
         page.get_by_role("tab", name="标注").click()
         page.get_by_role("button", name=re.compile("改答案")).wait_for()
@@ -98,6 +99,7 @@ def test_by_mouse_in_chinese(platform: live.Live, admin: tuple[str, str], tmp_pa
         # What was labelled outlives a reload, and becomes the next version.
         page.reload()
         page.get_by_role("button", name="保存 3 行为新版本").click()
+        page.get_by_role("heading", name="console-mouse@4").wait_for()
         page.get_by_role("button", name="发布").wait_for()
         page.get_by_role("tab", name="对比").click()
         page.locator(".diff li").nth(2).wait_for()
