@@ -19,7 +19,8 @@ from django.utils import timezone
 from engine_world import Running
 from gateway_world import SECRET, world
 
-from slipway.gateway import adapters, snapshot
+from slipway.gateway import adapters
+from slipway.gateway.loader import Loader
 from slipway.traffic import services as traffic
 from slipway_runtime.serving import lora
 
@@ -235,7 +236,7 @@ def test_the_picture_holds_adapters_and_checkpoints_of_deployed_bases(owner: Any
     )  # fmt: skip
     Checkpoint.objects.create(job=job, step=20, attempt=1, uri="file:///ckpt-20", at=timezone.now())
     project = str(owner.project_id)
-    routes = {name: route for (_, name), route in snapshot.load().routes.items()}
+    routes = {name: route for (_, name), route in Loader()().routes.items()}
     assert set(routes) == {"live-base", "sales", "sales@1", "sales:ckpt-step-20"}
     assert routes["sales"].adapter.endswith(str(tuned.pk))
     assert routes["sales:ckpt-step-20"].version_id == str(tuned.pk)
@@ -251,14 +252,14 @@ def test_the_picture_holds_adapters_and_checkpoints_of_deployed_bases(owner: Any
         project_id=owner.project_id, name=tuned_name, of_project_id=owner.project_id,
         of_name="sales", now=now, with_checkpoints=True,
     )  # fmt: skip
-    picture = snapshot.load().routes
+    picture = Loader()().routes
     assert {n for p, n in picture if p == project} == {*routes, tuned_name, step}
     assert {n for p, n in picture if p != project} == {step}
     abroad = picture[str(other), step]
     assert (abroad.project_id, abroad.adapter) == (str(other), "file:///ckpt-20")
     assert abroad.endpoints == ("unix:/run/one.sock",)
     traffic.drop_alias(shared.id)
-    assert (str(other), step) not in snapshot.load().routes
+    assert (str(other), step) not in Loader()().routes
     deployment.phase = "stopping"
     deployment.save()
-    assert not any(route.endpoints for route in snapshot.load().routes.values())
+    assert not any(route.endpoints for route in Loader()().routes.values())

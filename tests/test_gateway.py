@@ -29,8 +29,8 @@ from gateway_world import (
     world,
 )
 
-from slipway.gateway import snapshot
 from slipway.gateway.facts import Key
+from slipway.gateway.loader import Loader
 
 ASK = [{"role": "user", "content": "hello"}]
 
@@ -476,7 +476,7 @@ def test_the_picture_is_what_the_database_says(owner: Any) -> None:
         context_length=512,
         endpoints=["unix:/run/one.sock", "unix:/run/two.sock"],
     )
-    picture = snapshot.load()
+    picture = Loader()()
     assert list(picture.keys) == [tenancy.digest_of(kept.secret)]
     (route,) = picture.routes.values()
     assert route == picture.routes[(str(owner.project_id), "m")]

@@ -21,9 +21,10 @@ from gateway_world import (
     world,
 )
 
-from slipway.gateway import rates, snapshot
+from slipway.gateway import rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Snapshot
+from slipway.gateway.loader import Loader
 
 KEY, OTHER = Key(id="k1", project_id="p1"), Key(id="k2", project_id="p1")
 
@@ -249,12 +250,12 @@ def test_an_owner_sets_and_lifts_limits(api: Any, owner: Any) -> None:
     api.put("/api/v1/limits", {"key_id": key, "model": "m", "tokens_per_minute": 99}, format="json")
     assert len(api.get("/api/v1/limits").json()["data"]) == 2
     project = str(owner.project_id)
-    assert snapshot.load().limits == {
+    assert Loader()().limits == {
         (project, "", ""): Limit(requests_per_minute=20, at_once=2),
         (project, key, "m"): Limit(tokens_per_minute=99),
     }
     assert api.delete(f"/api/v1/limits/{made.json()['id']}").status_code == 204
-    assert list(snapshot.load().limits) == [(project, key, "m")]
+    assert list(Loader()().limits) == [(project, key, "m")]
 
 
 @pytest.mark.django_db

@@ -33,7 +33,7 @@ WAYS = {
 @pytest.fixture(params=WAYS)
 def jail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "without namespaces" and not LANDLOCK:
-        pytest.skip("this kernel has no Landlock")
+        pytest.skip("no Landlock: it needs Linux 5.13, with landlock among lsm=")
     before, main = python._ENTRY.rsplit("jail.main", 1)
     patch = f"from slipway_sandbox import walls; {WAYS[request.param]}"
     monkeypatch.setattr(python, "_ENTRY", f"{before}{patch}jail.main{main}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,22 +77,5 @@ def kuberay_schema(kind: str) -> dict[str, Any]:
 
 
 def _built(module: str, package: str, *, minutes: int, flags: str = "") -> Path:
-    folder = HERE / module
     name = module if package == "." else package.rsplit("/", 1)[-1]
-    pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
-    program = servers.CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
-    with servers.only_one(name):
-        if program.exists():
-            return program
-        print(f"building {name} once, about {minutes} minutes …", file=sys.stderr)
-        new = program.with_suffix(".new")
-        options = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly"}
-        command = [servers.go(folder), "build", "-ldflags", f"-s -w {flags}", "-o", new, package]
-        done = subprocess.run(
-            [str(word) for word in command], cwd=folder, capture_output=True, errors="replace",
-            env=os.environ | options | {"GOTOOLCHAIN": "local"},
-        )  # fmt: skip
-        if done.returncode:
-            raise servers.CannotHave(f"building {name} failed:\n{done.stderr[-3000:]}")
-        new.replace(program)
-    return program
+    return servers.built(HERE / module, name, package, told=f"about {minutes} minutes", flags=flags)

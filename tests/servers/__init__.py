@@ -140,7 +140,7 @@ def redis() -> Server:
 @cache
 def minio() -> Server:
     """MinIO, a server that speaks S3; `fresh()` is a URL of object storage with a new bucket."""
-    program = _built_minio()
+    program = built(_MODULE, "minio", "github.com/minio/minio", told="about three minutes")
     folder = new_folder("minio")
     port = free_port()
     user, password = "tester", secrets.token_hex(12)
@@ -301,26 +301,31 @@ def only_one(name: str) -> Iterator[None]:
         yield
 
 
-def _built_minio() -> Path:
-    """MinIO's server, built from its Go module at the version and hashes pinned there."""
-    pins = (_MODULE / "go.mod").read_bytes() + (_MODULE / "go.sum").read_bytes()
-    program = CACHE / f"minio-{hashlib.sha256(pins).hexdigest()[:16]}"
-    with only_one("minio"):
+def built(folder: Path, name: str, package: str, *, told: str, flags: str = "") -> Path:
+    """A Go program at the version and hashes pinned in `folder`: built once, then from the cache.
+
+    `told` says how long that takes; `flags` are for the linker.
+    Raises:
+        CannotHave: it cannot be built; with the compiler's words.
+    """
+    pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    program = CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
+    with only_one(name):
         if program.exists():
             return program
-        print("building MinIO's server once, about three minutes …", file=sys.stderr)
+        print(f"building {name} once, {told} …", file=sys.stderr)
         new = program.with_suffix(".new")
         options = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly"}
-        command = [go(_MODULE), "build", "-ldflags", "-s -w", "-o", new, "github.com/minio/minio"]
+        command = [go(folder), "build", "-ldflags", f"-s -w {flags}", "-o", new, package]
         done = subprocess.run(
             [str(word) for word in command],
-            cwd=_MODULE,
+            cwd=folder,
             env=os.environ | options | {"GOTOOLCHAIN": "local"},
             capture_output=True,
             errors="replace",
         )
         if done.returncode:
-            raise CannotHave(f"building MinIO failed:\n{done.stderr[-3000:]}")
+            raise CannotHave(f"building {name} failed:\n{done.stderr[-3000:]}")
         new.replace(program)
     return program
 

@@ -91,13 +91,6 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def load() -> Snapshot:
-    """The picture as the database has it now, read as a whole."""
-    from slipway.gateway.loader import Loader
-
-    return Loader()()
-
-
 def exchange(gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
     """Lease from the limits that all gateways share, in the database."""
     from django.db import close_old_connections

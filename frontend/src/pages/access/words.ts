@@ -1,5 +1,6 @@
 // Words of the pages that say who may do what.
 import { defineWords } from "@/i18n";
+import { modules } from "@/pages/modules";
 
 export const words = defineWords("access", {
   zh: {
@@ -59,18 +60,7 @@ export const words = defineWords("access", {
     "why.may_not": "{{who}} 不可以:{{module}} · {{needs}}",
     "module": "模块",
     "level": "级别",
-    "module.datasets": "数据集",
-    "module.models": "模型",
-    "module.training": "训练",
-    "module.evaluation": "评估",
-    "module.deployments": "部署",
-    "module.inference": "调用模型",
-    "module.usage": "用量",
-    "module.money": "费用",
-    "module.access": "成员与密钥",
-    "module.audit": "审计",
-    "module.organisation": "组织",
-    "module.platform": "平台",
+    ...modules.zh,
     "roles": "角色与权限",
     "roles.lead": "角色是每个模块的一个级别:查看;操作(新建、修改、启停);完全(还包括永久删除和替别人做决定)。",
     "roles.ready": "内置角色",
@@ -155,18 +145,7 @@ export const words = defineWords("access", {
     "why.may_not": "{{who}} may not: {{module}} · {{needs}}",
     "module": "Module",
     "level": "Level",
-    "module.datasets": "Datasets",
-    "module.models": "Models",
-    "module.training": "Training",
-    "module.evaluation": "Evaluation",
-    "module.deployments": "Deployments",
-    "module.inference": "Calling models",
-    "module.usage": "Usage",
-    "module.money": "Costs",
-    "module.access": "Members and keys",
-    "module.audit": "Audit log",
-    "module.organisation": "Organisation",
-    "module.platform": "Platform",
+    ...modules.en,
     "roles": "Roles",
     "roles.lead": "A role is a level per module: read; operate (make, change, start, stop); full (also delete for good and decide for others).",
     "roles.ready": "Ready-made roles",

@@ -1,5 +1,6 @@
 // Words of the system pages.
 import { defineWords } from "@/i18n";
+import { modules } from "@/pages/modules";
 
 export const words = defineWords("system", {
   zh: {
@@ -61,18 +62,7 @@ export const words = defineWords("system", {
     "limit.lift": "取消限制",
     "limit.lift.what": "取消这个限制?",
     "limit.lift.breaks": "一两秒内生效,此后不再限制。",
-    "module.datasets": "数据集",
-    "module.models": "模型",
-    "module.training": "训练",
-    "module.evaluation": "评估",
-    "module.deployments": "部署",
-    "module.inference": "调用模型",
-    "module.usage": "用量",
-    "module.money": "费用",
-    "module.access": "成员与密钥",
-    "module.audit": "审计",
-    "module.organisation": "组织",
-    "module.platform": "平台",
+    ...modules.zh,
     "usage": "用量",
     "usage.lead": "谁在何时用了多少:请求数和词元数,时间为 UTC。",
     "usage.group": "分组",
@@ -161,18 +151,7 @@ export const words = defineWords("system", {
     "limit.lift": "Lift",
     "limit.lift.what": "Lift this limit?",
     "limit.lift.breaks": "It holds within a second or two; nothing is limited by it then.",
-    "module.datasets": "Datasets",
-    "module.models": "Models",
-    "module.training": "Training",
-    "module.evaluation": "Evaluation",
-    "module.deployments": "Deployments",
-    "module.inference": "Calling models",
-    "module.usage": "Usage",
-    "module.money": "Costs",
-    "module.access": "Members and keys",
-    "module.audit": "Audit log",
-    "module.organisation": "Organisation",
-    "module.platform": "Platform",
+    ...modules.en,
     "usage": "Usage",
     "usage.lead": "Who used how much, and when: requests and tokens; times are UTC.",
     "usage.group": "Group",

@@ -1,0 +1,31 @@
+// What the modules are called to which levels are given.
+export const modules = {
+  zh: {
+    "module.datasets": "数据集",
+    "module.models": "模型",
+    "module.training": "训练",
+    "module.evaluation": "评估",
+    "module.deployments": "部署",
+    "module.inference": "调用模型",
+    "module.usage": "用量",
+    "module.money": "费用",
+    "module.access": "成员与密钥",
+    "module.audit": "审计",
+    "module.organisation": "组织",
+    "module.platform": "平台",
+  },
+  en: {
+    "module.datasets": "Datasets",
+    "module.models": "Models",
+    "module.training": "Training",
+    "module.evaluation": "Evaluation",
+    "module.deployments": "Deployments",
+    "module.inference": "Calling models",
+    "module.usage": "Usage",
+    "module.money": "Costs",
+    "module.access": "Members and keys",
+    "module.audit": "Audit log",
+    "module.organisation": "Organisation",
+    "module.platform": "Platform",
+  },
+};
