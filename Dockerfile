@@ -24,7 +24,9 @@ FROM base AS libraries
 COPY requirements.lock /tmp/
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock && rm /tmp/*.lock
 
+# The console is built before, by `make console`.
 FROM libraries AS control-plane
+COPY frontend/dist /opt/slipway/frontend/dist
 COPY platform /opt/slipway/app
 ENV PYTHONPATH=/opt/slipway/app DJANGO_SETTINGS_MODULE=slipway.settings
 USER 10001:10001

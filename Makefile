@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_NO_PROGRESS ?= 1
 export PYTHONUNBUFFERED = 1
+# What programs are written with, for tests/walks/test_clients.py: older versions, other packages.
+CLIENTS := openai-1 openai-2 langchain llama-index
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -23,7 +25,7 @@ test: .venv/.ready-to-test console-check  ## set up and pass all checks and test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks)
+	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node)
 	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/walks)
 
 setup: .venv/.ready  ## only set up the environment
@@ -35,8 +37,11 @@ console-client: .venv/.ready-to-test  ## take the API's document anew, after a c
 	@PYTHONPATH=platform:tests DJANGO_SETTINGS_MODULE=embedded_settings $(BIN)/python -W ignore -m django \
 	  spectacular --format openapi-json --file frontend/openapi.json
 
+test-cluster: .venv/.ready-to-test frontend/dist/.ready .venv/cluster/.ready  ## build the images, install the charts on a node of this machine, do the main job there (root; 30 GB of disk)
+	@PYTHONPATH=tests $(BIN)/python -m cluster $(BIN)/python -m pytest $(or $(TESTS),tests/node)
+
 pictures: .venv/.ready-to-test frontend/dist/.ready  ## take the pictures of docs anew, from a real platform
-	@SLIPWAY_PICTURES=docs/pictures $(BIN)/python -m pytest tests/walks/test_console.py
+	@SLIPWAY_PICTURES=docs/pictures $(BIN)/python -m pytest tests/walks/test_console.py tests/walks/test_console_work.py
 
 console-check: frontend/node_modules/.ready
 	@frontend/with-node npm run --silent check
@@ -50,6 +55,12 @@ lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make lock" -c requirements.lock -c requirements-operator.lock \
 	  requirements-dev.in -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" requirements-sbom.in -o requirements-sbom.lock
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" tests/cluster/mlflow.in -o tests/cluster/mlflow.lock
+	for client in $(CLIENTS); do $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" tests/clients/$$client.in -o tests/clients/$$client.lock; done
 
 base:  ## make the demonstration's base model again from its recipe
 	$(BIN)/python -m slipway_demo.make_base --output platform/slipway_demo/chart_base
@@ -67,9 +78,18 @@ format:
 	@$(call sync,requirements.lock)
 	@touch $@
 
-.venv/.ready-to-test: requirements-dev.lock requirements.lock requirements-uv.lock pyproject.toml
+.venv/.ready-to-test: requirements-dev.lock requirements.lock requirements-uv.lock pyproject.toml $(CLIENTS:%=tests/clients/%.lock) \
+  tests/clients/node/package-lock.json
 	@$(call sync,requirements-dev.lock)
+	@set -e; for client in $(CLIENTS); do rm -rf .venv/clients/$$client; VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q \
+	  --no-deps --require-hashes --target .venv/clients/$$client -r tests/clients/$$client.lock; done
+	@frontend/with-node npm --prefix ../tests/clients/node ci --prefer-offline --loglevel=error
 	@touch .venv/.ready $@
+
+.venv/cluster/.ready: .venv/.ready-to-test tests/cluster/mlflow.lock
+	@rm -rf .venv/cluster
+	@VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --require-hashes --target .venv/cluster/mlflow -r tests/cluster/mlflow.lock
+	@touch $@
 
 CONSOLE_SOURCES := $(shell find frontend -name node_modules -prune -o -name dist -prune -o -name generated -prune -o -type f -print)
 

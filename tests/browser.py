@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ ROOT = Path(__file__).parent.parent
 AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
 #: Pictures for the documentation are taken anew with `make pictures`.
 PICTURES = os.environ.get("SLIPWAY_PICTURES")
+
+
+#: Spinners turn for ever and are not waited for.
+STILL = """() => document.getAnimations().every(each =>
+  each.playState !== "running" || each.effect.getComputedTiming().iterations === Infinity)"""
 
 
 @dataclass
@@ -58,12 +64,20 @@ class Eyes:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"still asking: {[each.url for each in self.asking]}")
 
+    def still(self) -> None:
+        """Wait until nothing fades or slides: colours on their way are no contrast to judge."""
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_function(STILL)
+
     def look(self, name: str) -> None:
         """Take a picture, and note what axe-core finds serious."""
         self.settle()
-        # What fades in is half transparent for a moment, which is no contrast to judge.
-        self.page.wait_for_timeout(400)
+        self.still()
         self.page.screenshot(path=self.folder / f"{name}.png")
+        self.judge(name)
+
+    def judge(self, name: str) -> None:
+        """Note what axe-core finds serious."""
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         for each in found["violations"]:
@@ -88,9 +102,30 @@ def opened(url: str, tmp: Path, *, language: str, **options: Any) -> Iterator[Ey
         )
         page = context.new_page()
         page.set_default_timeout(60_000)
-        eyes = Eyes(page=page, origin=url, folder=folder)
+        eyes = Eyes(page=page, origin="/".join(url.split("/")[:3]), folder=folder)
         eyes.watch()
         page.goto(url)
         yield eyes
         browser.close()
     assert not eyes.complaints, "\n".join(eyes.complaints)
+
+
+def paths(ids: dict[str, str]) -> list[str]:
+    """The address of every page that the console lists, with `ids` where one names a thing.
+
+    `ids` holds an id for each area (`data`, `models` …) and, as `data/versions`, of its versions.
+    """
+    files = (ROOT / "frontend/src/pages").glob("*.tsx")
+    listed = [
+        path
+        for file in sorted(files)
+        for path in re.findall(r'path: "([^"]+)", load:', file.read_text())
+    ]
+    assert len(listed) > 20, "the list of pages is written otherwise now"
+    filled = []
+    for path in dict.fromkeys(listed):
+        area = path.strip("/").partition("/")[0]
+        whole = path.replace(":id", ids.get(area, ":id"))
+        filled.append(whole.replace(":version", ids.get(f"{area}/versions", ":version")))
+        assert ":" not in filled[-1], f"no id is known for {path}"
+    return filled

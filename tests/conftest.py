@@ -84,5 +84,6 @@ def door() -> Iterator[Any]:
     """A running OpenAI door: web process, worker, and a scripted engine that serves `m`."""
     from door_world import running_door
 
-    with running_door() as made:
+    # There is a mail server, as far as anybody knows who does not send.
+    with running_door(SLIPWAY_SMTP_URL="smtp://127.0.0.1:1") as made:
         yield made

@@ -7,6 +7,7 @@ DOOR_WORKER=0 leaves the worker out; DOOR_WORKER=only is the worker alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -54,6 +55,7 @@ def prepare(engine: str) -> dict[str, str]:
         tenancy_models.Membership.objects.get_or_create(
             user=user, organisation_id=project.organisation_id, defaults={"role": "owner"}
         )
+        tenancy_models.User.objects.filter(pk=user.pk).update(email=f"{name}@a.example")
         principal = tenancy.principal_of(user=user)
         admin = tenancy.issue_key(maker=principal, name="admin", role="admin")
         keys[f"{name}-admin"] = admin.secret
@@ -87,7 +89,7 @@ def deploy(project_id: object, name: str, engine: str) -> None:
 
 def look_for_ever() -> None:
     """What beat and worker do, for the tables that need no compute."""
-    from django.db import close_old_connections
+    from django.db import DatabaseError, close_old_connections
     from django.utils import timezone
 
     from slipway.core import reconcile
@@ -101,14 +103,20 @@ def look_for_ever() -> None:
     def turn(model: object, step: object) -> None:
         while True:
             close_old_connections()
-            if not reconcile.run_due(model, step, now=timezone.now()):  # type: ignore[arg-type]
+            stepped = 0
+            # Without its database it comes back later, as a task of Celery's does.
+            with contextlib.suppress(DatabaseError):
+                stepped = reconcile.run_due(model, step, now=timezone.now())  # type: ignore[arg-type]
+            if not stepped:
                 time.sleep(0.15)
 
     for model, step in found:
         threading.Thread(target=turn, args=(model, step), daemon=True).start()
     while True:
-        metering.ingest_spool(now=timezone.now())
-        completions.take_in(now=timezone.now())
+        close_old_connections()
+        with contextlib.suppress(DatabaseError):
+            metering.ingest_spool(now=timezone.now())
+            completions.take_in(now=timezone.now())
         time.sleep(0.3)
 
 

@@ -18,8 +18,10 @@ from live import ROOT, environment_of, free_port, wait_for
 
 
 class Door:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.home = folder, folder / "home"
+        #: Of the environment, beside the usual ones.
+        self.settings = settings
         self.engine = Engine(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1"
@@ -33,8 +35,8 @@ class Door:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "door_process.py"), str(self.home),
              str(self.port), self.engine.address],
-            env=environment_of(self.home, self.port, DOOR_WORKER=worker), stdout=subprocess.PIPE,
-            text=True,
+            env=environment_of(self.home, self.port, DOOR_WORKER=worker, **self.settings),
+            stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.processes.append(process)
         assert process.stdout is not None
@@ -68,10 +70,10 @@ class Door:
 
 
 @contextlib.contextmanager
-def running_door(worker: str = "1") -> Iterator[Door]:
+def running_door(worker: str = "1", **settings: str) -> Iterator[Door]:
     # Unix socket paths are short; a test's own folder may not be.
     with tempfile.TemporaryDirectory(prefix="door-") as folder:
-        door = Door(Path(folder))
+        door = Door(Path(folder), **settings)
         try:
             door.start(worker)
             yield door

@@ -19,10 +19,12 @@ import uvicorn
 
 from slipway.gateway.asgi import Gateway
 from slipway.gateway.facts import Key, Limit, Route, Scope, Snapshot
+from slipway.gateway.patience import Timeouts
 from slipway.gateway.server import HotProtocol
-from slipway.gateway.upstream import Timeouts
 
 SECRET, OTHER_SECRET = "sk-slip-one", "sk-slip-two"
+#: Another tenant of a gateway process, and how many requests it may have in flight.
+NEIGHBOUR_SECRET, NEIGHBOURS_PLACES = "sk-slip-next-door", 64
 DEPLOYMENT, VERSION = "d0000000-0000-0000-0000-000000000001", "e0000000-0000-0000-0000-000000000001"
 
 

@@ -128,7 +128,10 @@ def platform(home: Path, **more: str) -> Iterator[Live]:
         text=True,
         timeout=120,
     )
-    assert up.returncode == 0, up.stdout + up.stderr
+    if up.returncode != 0:
+        # What did not answer in time may do so later, when nobody is there to stop it.
+        subprocess.run([*command, "down"], env=environment, cwd=ROOT, timeout=120)
+        raise AssertionError(up.stdout + up.stderr)
     known = read_env(home / "demo.env")
     live = Live(
         home=home,

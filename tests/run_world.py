@@ -44,6 +44,12 @@ class Shelf:
     def published_version(self, *, project_id: uuid.UUID, version_id: uuid.UUID) -> Any:
         return self._get(self.datasets, project_id, version_id, "dataset version")
 
+    def rows_at(self, *, project_id: uuid.UUID, version_id: uuid.UUID, numbers: Any) -> Any:
+        dataset = self.published_version(project_id=project_id, version_id=version_id)
+        objects = backends.objects()
+        lines = objects.read(objects.key(dataset.uri)).splitlines()
+        return [(number, json.loads(lines[number])) for number in numbers]
+
     def _get(self, where: dict[uuid.UUID, Any], project_id: Any, key: Any, what: str) -> Any:
         found = where.get(key)
         if found is None or found.project_id != project_id:

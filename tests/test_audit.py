@@ -75,10 +75,9 @@ def test_refusals_are_recorded_and_change_nothing(api: Any, owner: Any) -> None:
 
 
 def test_where_bytes_move_the_intent_is_recorded_first(api: Any) -> None:
-    api.post("/api/v1/datasets", {"name": "rows", "format": "openai-chat"}, format="json")
-    told = [entry["outcome"] for entry in entries()]
-    assert told[0] == "asked"
-    assert len(told) == 2
+    asked = {"filename": "model.tar", "size_bytes": 100}
+    assert api.post("/api/v1/models/uploads", asked, format="json").status_code == 201
+    assert [entry["outcome"] for entry in entries()] == ["asked", "done"]
 
 
 @pytest.mark.parametrize("path", ["keys", "datasets"])

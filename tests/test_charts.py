@@ -88,10 +88,11 @@ def of_kind(name: str, *kinds: str) -> list[dict[str, Any]]:
 
 
 def pods(name: str) -> dict[str, dict[str, Any]]:
-    return {
+    made = {
         item["metadata"]["name"]: item["spec"]["template"]
         for item in of_kind(name, "Deployment", "Job")
     }
+    return made | {item["metadata"]["name"]: item for item in of_kind(name, "Pod")}
 
 
 every_profile = pytest.mark.parametrize("name", PROFILES)
@@ -274,6 +275,21 @@ def test_wrong_values_are_refused_with_the_sentence_that_mends_them(name: str) -
     done = helm("template", "slipway", "slipway", values=values)
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+def test_a_migration_that_would_be_another_is_another_job() -> None:
+    """The API server takes no change of a Job's pods."""
+
+    def job(**more: Any) -> tuple[str, dict[str, Any]]:
+        done = helm("template", "slipway", "slipway", values=NEEDED | more)
+        assert done.returncode == 0, done.stderr
+        [found] = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] == "Job"]
+        return found["metadata"]["name"], found["spec"]["template"]
+
+    assert job() == job()
+    for more in ({"nodeSelector": {"a": "b"}}, {"url": "https://other.example.com"}):
+        assert job(**more)[0] != job()[0]
+        assert job(**more)[1] != job()[1]
 
 
 def test_what_is_made_from_contracts_and_values_is_up_to_date() -> None:

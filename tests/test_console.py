@@ -66,6 +66,18 @@ def test_an_unknown_api_path_is_no_page(built: Path) -> None:
     assert answer.json()["error"]["code"] == "not_found"
 
 
+@pytest.mark.usefixtures("built")
+def test_a_program_that_left_out_v1_is_told_so() -> None:
+    client = Client(enforce_csrf_checks=True)
+    for method, path in (("post", "/chat/completions"), ("get", "/models")):
+        asked = getattr(client, method)(path, headers={"authorization": "Bearer sk-slip-x"})
+        assert asked.status_code == 404
+        assert asked.json()["error"]["code"] == "unknown_url"
+        assert "ends in /v1" in asked.json()["error"]["message"]
+    assert client.get("/models").status_code == 200
+    assert client.post("/models").status_code == 405
+
+
 def test_what_is_not_built_says_how_to_build_it(tmp_path: Path, settings: Any) -> None:
     settings.CONSOLE_DIR = tmp_path
     answer = Client().get("/")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, models
+from django.http import HttpResponse
+from django.test import RequestFactory
 from django.utils import timezone
 
-from slipway.core import lifecycle, reconcile
+from slipway.core import http, lifecycle, logs, reconcile
 from slipway.core.lifecycle import Lifecycle, LostRace, NoSuchMove
 from slipway.core.models import Event, Tracked
+from slipway.core.parsing import unstorable
 
 
 class Boat(Tracked):
@@ -127,3 +132,50 @@ def test_a_user_who_moves_a_record_meanwhile_wins_over_the_step(boat: Boat) -> N
     reconcile.run_due(Boat, step, now=timezone.now())
     fresh = Boat.objects.get(pk=boat.pk)
     assert (fresh.phase, fresh.look_at) == ("sunk", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"a": ["\ud800"]}, "\\ud800"),
+        ({"\udfff": 1}, "\\udfff"),
+        ("a\0b", "\\u0000"),
+        ({"\0": 1}, "\\u0000"),
+        ("\\\0", "\\u0000"),
+        ("\\u0000", None),
+        ({"a": "😀\\\\u0000"}, None),
+        ([1.5, None, True], None),
+    ],
+)
+def test_what_no_database_takes_is_found_and_nothing_else(value: Any, wrong: str | None) -> None:
+    assert unstorable(value) == wrong
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"a\\u0000"', "[" * 100_000])
+def test_a_body_that_cannot_be_kept_is_refused_before_anything_is_done(api: Any, text: str) -> None:
+    for path in ("/api/v1/keys", "/v1/conversations", "/v1/evals", "/api/v1/budgets"):
+        answer = api.post(path, f'{{"metadata": {text}}}', content_type="application/json")
+        assert answer.status_code in {400, 422}, (path, answer.content)
+        assert answer.json()["error"]["message"]
+
+
+def test_a_message_cannot_pretend_to_be_another_line_of_the_log() -> None:
+    line = logs.Line("%(levelname)s %(request)s %(message)s")
+    said = "named %r\x1b[2K\nERROR root: \u2028forged"
+    record = logging.LogRecord("a", logging.INFO, "", 1, said, ("x",), None)
+    token = logs.request_id.set("req_1")
+    shown = line.format(record)
+    logs.request_id.reset(token)
+    assert shown == "INFO req_1 named 'x'\\x1b[2K\\x0aERROR root: \\u2028forged"
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/api/v1/jobs"])
+def test_a_page_of_djangos_own_says_whose_fault_it_was(path: str) -> None:
+    def said(status: int) -> str:
+        answer = http.RequestIds(lambda _: HttpResponse("<h1>", status=status))
+        error = json.loads(answer(RequestFactory().post(path)).content)["error"]
+        return str(error["message"])
+
+    assert said(500) == "Something broke on our side; it was logged under the request id."
+    assert said(400) == "The request was not understood."
+    assert said(404) == f"There is nothing at {path}."

@@ -246,7 +246,10 @@ def test_a_finish_that_died_half_way_is_finished_by_the_next(api: Any, store: Fo
 
 
 def test_a_finish_that_met_an_abort_finishes_nothing(
-    api: Any, store: Folder, monkeypatch: pytest.MonkeyPatch
+    api: Any,
+    store: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     data = jsonl(chat("q", "a"))
     here = f"/api/v1/dataset-versions/{new_version(api)['id']}"
@@ -255,7 +258,8 @@ def test_a_finish_that_met_an_abort_finishes_nothing(
 
     def joined_then_aborted(*args: Any) -> None:
         join(*args)
-        ok(api.delete(f"{here}/upload"), 204)
+        with django_capture_on_commit_callbacks(execute=True):
+            ok(api.delete(f"{here}/upload"), 204)
 
     monkeypatch.setattr(type(store), "finish_upload", lambda _, *args: joined_then_aborted(*args))
     refused(post(api, f"{here}/upload/finish"), 409)
@@ -266,17 +270,18 @@ def test_a_finish_that_met_an_abort_finishes_nothing(
 
 @pytest.mark.parametrize("given_up", [True, False])
 def test_what_an_upload_left_does_not_stand_in_for_the_next(
-    api: Any, store: Folder, given_up: bool
+    api: Any, store: Folder, given_up: bool, django_capture_on_commit_callbacks: Any
 ) -> None:
     data = jsonl(chat("q", "a"))
     here = f"/api/v1/dataset-versions/{new_version(api)['id']}"
     put(ok(post(api, f"{here}/upload", size_bytes=len(data)))["parts"][0]["url"], data)
     version = Version.objects.get()
     store.finish_upload(version.source_key, version.upload_id, [1])  # and the finish dies
-    if given_up:
-        ok(api.delete(f"{here}/upload"), 204)
-    else:
-        ok(post(api, f"{here}/upload", size_bytes=len(data) + 1))
+    with django_capture_on_commit_callbacks(execute=True):
+        if given_up:
+            ok(api.delete(f"{here}/upload"), 204)
+        else:
+            ok(post(api, f"{here}/upload", size_bytes=len(data) + 1))
     assert list(store.list("datasets/")) == []
     store.put(version.source_key, data)  # as if the worker had died before it removed the object
     ok(post(api, f"{here}/upload", size_bytes=len(data)))
@@ -325,6 +330,11 @@ BAD_FILES: dict[str, tuple[bytes, str, str]] = {
     "a 50 MB line": (b'{"a":"' + b"x" * 50_000_000 + b'"}\n' + GOOD, "row_bytes", "shorten"),
     "a 50 MB line without end": (GOOD + b"[" * 50_000_000, "row_bytes", "shorten"),
     "deep": (DEEP + GOOD, "depth", "flatten"),
+    "deeper than any shape": (
+        GOOD[:-2] + b', "x": %b}\n' % (b"[" * 101 + b"]" * 101) + GOOD,
+        "depth",
+        "100 levels",
+    ),
     "deep in an unknown key": (
         GOOD[:-2] + b', "x": ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}\n",
         "depth",
@@ -467,6 +477,10 @@ def test_a_page_of_rows_is_found_anywhere(api: Any) -> None:
     for offset in (3000, 3300, 10**9):
         page = ok(api.get(f"{here}?cursor={offset}"))
         assert (page["data"], page["next_cursor"]) == ([], None)
+    numbers = [0, 1, 255, 257, 900, 2999]
+    project_id = Version.objects.get(pk=version["id"]).dataset.project_id
+    found = services.rows_at(project_id=project_id, version_id=UUID(version["id"]), numbers=numbers)
+    assert found == [(number, rows[number]) for number in numbers]
     page = ok(api.get(f"{here}?group=g1&limit=2&cursor=5"))
     assert [entry["number"] for entry in page["data"]] == [7, 10]
     for bad in ("limit=0", "limit=501", "limit=x", "cursor=-1", "limit=1e3"):
@@ -673,6 +687,16 @@ def test_an_address_that_is_none_is_refused(url: str, settings: Any) -> None:
         "2002:7f00:1::",
         "ff02::1",
         "fe80::1%eth0",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "3fff::1",
+        "5f00::1",
+        "2001::1",
+        "192.0.0.192",
+        "192.88.99.1",
+        "168.63.129.16",
     ],
 )
 def test_addresses_that_are_not_public_are_known(address: str) -> None:

@@ -657,3 +657,33 @@ def test_rules_of_a_deployment_are_changed_over_rest(scene: Scene, api: Any) -> 
     assert api.patch(one, {"sleep_after_seconds": None}, format="json").status_code == 200
     for wrong in ({"at_once": 0}, {"queue": -1}, {"sleep_after_seconds": 5}):
         assert api.patch(one, wrong, format="json").status_code == 422
+
+
+def test_the_time_that_replicas_answer_is_in_the_ledger_once(scene: Scene) -> None:
+    from slipway.metering.models import Entry
+    from slipway.metering.services import rollups
+
+    def counted() -> list[int]:
+        rows = Entry.objects.filter(kind="cpu_milliseconds").order_by("created_at")
+        return [row.quantity // 1000 for row in rows]
+
+    begun = timezone.now()
+    scene.create()
+    reconcile.sweep(begun)
+    assert not Revision.objects.exclude(charged_until=None).exists(), "nothing answers yet"
+    look()
+    scene.answers(1, "unix:/run/a.sock", "unix:/run/b.sock")
+    look()
+    for minutes in (0, 2, 5, 5, 7, 11):
+        reconcile.sweep(begun + timedelta(minutes=minutes))
+    assert counted() == [600, 720], "two replicas, five minutes and then six"
+    scene.do(services.stop)
+    look(4)
+    end = Revision.objects.get().removed_at
+    Revision.objects.update(removed_at=begun + timedelta(minutes=12))
+    assert end is not None
+    for minutes in (13, 60):
+        reconcile.sweep(begun + timedelta(minutes=minutes))
+    assert len(counted()) == 3
+    assert sum(counted()) <= 2 * 12 * 60, "nothing after it was gone"
+    assert rollups.differences() == []

@@ -21,7 +21,7 @@ from slipway.door.api.document import document
 #: Examples per operation; more of them by `EXAMPLES=50 pytest tests/test_door_document.py`.
 EXAMPLES = int(os.environ.get("EXAMPLES", "2"))
 #: Checks that ask for what an example cannot know: ids that exist, models that are there.
-#: That every route asks for a key is told by tests of its own (test_tenancy_matrix).
+#: That every route asks for a key is told by tests of its own (test_probes).
 NOT_ASKED = {"positive_data_acceptance", "ignored_auth"}
 
 schema = schemathesis.openapi.from_dict(document(), config=SchemathesisConfig())
@@ -42,7 +42,8 @@ def test_the_document_names_every_route_and_method_and_no_others() -> None:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{route}")
         served |= {(path, verb) for verb in ("get", "post", "delete") if hasattr(kind, verb)}
     gateway = {("/chat/completions", "post"), ("/completions", "post"), ("/embeddings", "post"),
-               ("/responses", "post"), ("/moderations", "post"), ("/models", "get"),
+               ("/responses", "post"), ("/responses/input_tokens", "post"),
+               ("/responses/compact", "post"), ("/moderations", "post"), ("/models", "get"),
                ("/models/{model}", "get")}  # fmt: skip
     told = {
         (path, verb)
@@ -119,3 +120,15 @@ def test_every_refusal_is_the_error_object(
     told = error_of(refused)
     assert told["type"] == "invalid_request_error"
     assert code is None or told["code"] == code
+
+
+def test_a_wrong_word_is_told_what_would_do(door: Door) -> None:
+    for path, body, param, known in (
+        ("responses", {"model": "m", "input": "x", "truncation": "some"}, "truncation",
+         "auto, disabled"),
+        ("organization/users/user-1", {"role": "boss"}, "role", "owner, reader"),
+    ):  # fmt: skip
+        who = "acme-admin" if path.startswith("organization") else "acme-owner"
+        told = error_of(door.call("POST", path, who, json=body))
+        assert told["param"] == param
+        assert known in told["message"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -14,12 +15,14 @@ from django.utils import timezone
 from door_world import Door, error_of, until
 from gateway_world import Exchange, answer_well, completion_of
 
-from slipway.door.models import StoredCompletion
-from slipway.door.services import eval_sources
+from slipway.door.models import EvalRun, StoredCompletion
+from slipway.door.services import eval_sources, evals, item_schemas
+from slipway.door.services.words import Bad
+from slipway.metering.services import budgets, prices
 
 CONFIG: Any = {
     "type": "custom",
-    "item_schema": {"type": "object", "properties": {"q": {"type": "string"}}},
+    "item_schema": {"type": "object", "properties": {"q": {"type": "string"}, "a": {}}},
     "include_sample_schema": True,
 }
 EQUAL: Any = {"type": "string_check", "name": "equal", "input": "{{sample.output_text}}",
@@ -153,6 +156,32 @@ def test_stored_completions_are_rows_with_what_was_asked_and_said() -> None:
     assert list(other.rows()) == []
 
 
+@pytest.mark.django_db
+def test_a_run_whose_first_request_no_budget_pays_is_not_begun(owner: Any) -> None:
+    now = timezone.now()
+    made = evals.create(project_id=owner.project_id, name="e", metadata=None,
+                        data_source_config=CONFIG, testing_criteria=[EQUAL], now=now)  # fmt: skip
+    prices.open_book(
+        name="b", organisation_id=None, valid_from=now, now=now,
+        prices=[{"kind": "requests", "amount": Decimal(2), "per": 1}],
+    )  # fmt: skip
+    budgets.set_budget(
+        organisation_id=owner.organisation_id, reach="project", target_id=owner.project_id,
+        period="month", limit=Decimal(1), hard=True, alert_at=[],
+    )  # fmt: skip
+
+    def start(source: Any) -> Any:
+        return evals.start_run(made, key_id=uuid4(), name="", metadata=None, data_source=source,
+                               now=now)  # fmt: skip
+
+    with pytest.raises(budgets.BudgetSpent, match="budget of 1 a month"):
+        start(asking())
+    assert not EvalRun.objects.exists()
+    rows = [{"item": {"a": "x"}, "sample": {"output_text": "x"}}]
+    free = {"type": "jsonl", "source": {"type": "file_content", "content": rows}}
+    assert start(free).phase == "queued", "answers at hand cost nothing to compare"
+
+
 def test_what_cannot_be_asked_or_judged_is_an_error_of_its_row(client: openai.OpenAI) -> None:
     made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
     rows = [{"item": {"q": "a", "a": "a"}}, {"item": {"a": "no question"}}, {"item": {"q": "b"}}]
@@ -189,6 +218,15 @@ def test_a_cancelled_run_keeps_what_was_judged(door: Door, client: openai.OpenAI
         (CONFIG, [EQUAL, {k: v for k, v in ALIKE.items() if k != "pass_threshold"}],
          "testing_criteria[1].pass_threshold"),
         (CONFIG, [{"type": "python", "name": "p", "source": "x"}], "testing_criteria[0].source"),
+        (CONFIG, [EQUAL | {"reference": "{{item.b}}"}], "testing_criteria[0].reference"),
+        (CONFIG, [EQUAL | {"reference": "{{item.q.deep}}"}, EQUAL | {"input": "{{row.q}}"}],
+         "testing_criteria[1].input"),
+        (CONFIG, [EQUAL | {"input": "{{sample.words}}"}], "testing_criteria[0].input"),
+        (CONFIG | {"include_sample_schema": False}, [EQUAL], "testing_criteria[0].input"),
+        ({"type": "stored_completions"}, [EQUAL], "testing_criteria[0].reference"),
+        (CONFIG, [{"type": "score_model", "name": "s", "model": "m", "input": [
+            {"role": "user", "content": "{{item.a}}"}, {"role": "user", "content": "{{item.z}}"},
+        ]}], "testing_criteria[0].input[1].content"),
     ],
 )  # fmt: skip
 def test_wrong_evals_name_their_field(door: Door, config: Any, criteria: Any, param: str) -> None:
@@ -209,8 +247,116 @@ def test_wrong_sources_are_refused_or_fail_the_run(door: Door, client: openai.Op
         refused = door.call("POST", f"evals/{made.id}/runs", json={"data_source": source})
         assert refused.status_code in {400, 404}, source
         error_of(refused)
-    file = door.client().files.create(file=("rows.jsonl", b'{"item": 1}\n'), purpose="evals")
-    source = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
-    done = ended(client, client.evals.runs.create(made.id, data_source=source))  # type: ignore[arg-type]
-    assert done.status == "failed"
-    assert "Row 1" in done.error.message
+    deep = b'{"item": {"q": %b}}\n' % (b"[" * 101 + b"]" * 101)
+    for data, says in (
+        (b'\n{"item": 1}\n', "Line 2 cannot be used"),
+        (b'{"item": {}}\n\n' + deep, "Line 3 nests arrays and objects deeper than 100 levels"),
+        (b"\n" + b"[" * 10**5, "Line 2 nests"),
+        (b"\n{" + b" " * 2**20, "Line 2 is longer than 1048576 bytes"),
+    ):
+        file = door.client().files.create(file=("rows.jsonl", data), purpose="evals")
+        source = {"type": "jsonl", "source": {"type": "file_id", "id": file.id}}
+        done = ended(client, client.evals.runs.create(made.id, data_source=source))  # type: ignore[arg-type]
+        assert done.status == "failed"
+        assert says in done.error.message
+
+
+SCHEMA: Any = {
+    "type": "object",
+    "properties": {"q": {"type": "string", "pattern": "^say"}, "a": {"$ref": "#/$defs/a"}},
+    "required": ["q"],
+    "$defs": {"a": {"type": "array", "items": {"enum": ["x", "y"]}}},
+}
+STRICT: Any = {"type": "custom", "item_schema": SCHEMA, "include_sample_schema": True}
+FAULTS: list[tuple[Any, str, str, str]] = [
+    ({"q": 5}, ".q", '5 is not of type "string"', "properties.q.type"),
+    ({"q": "ask"}, ".q", '"ask" does not match "^say"', "properties.q.pattern"),
+    ({"q": "say", "a": ["x", "z"]}, ".a[1]", '"z" is not one of', "$defs.a.items.enum"),
+    ({"a": []}, "", '"q" is a required property', "required"),
+]
+
+
+@pytest.mark.parametrize(("item", "path", "says", "rule"), FAULTS)
+def test_items_are_held_to_the_schema(
+    door: Door, client: openai.OpenAI, item: Any, path: str, says: str, rule: str
+) -> None:
+    made = client.evals.create(data_source_config=STRICT, testing_criteria=[EQUAL])
+    good = {"q": "say", "a": ["x"]}
+    asked = asking([{"item": good}, {"item": item}])
+    refused = door.call("POST", f"evals/{made.id}/runs", json={"data_source": asked})
+    error = error_of(refused)
+    assert (refused.status_code, error["code"]) == (400, "invalid_item")
+    assert error["message"].startswith(f"data_source.source.content[1].item{path}: {says}")
+    lines = "\n".join(json.dumps({"item": each}) for each in (good, good, item))
+    file = door.client().files.create(file=("rows.jsonl", f"\n{lines}".encode()), purpose="evals")
+    source = asking() | {"source": {"type": "file_id", "id": file.id}}
+    done = ended(client, client.evals.runs.create(made.id, data_source=source))
+    assert (done.status, done.error.code) == ("failed", "invalid_item")
+    assert done.error.message.startswith(f"Line 4: $.item{path}: {says}")
+    assert f"(rule {rule} of item_schema)" in done.error.message
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "text"}, "item_schema.type"),
+        ({"properties": {"q": {"pattern": "(?=a)b"}}}, "item_schema.properties.q.pattern"),
+        ({"pattern": "((a{99}){99}){99}"}, "item_schema.pattern"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "Retrieval is disabled"),
+        ({"$ref": "file:///etc/passwd"}, "Retrieval is disabled"),
+        ({"$ref": "#/nowhere"}, "'/nowhere' does not exist"),
+        ({"$schema": "http://127.0.0.1:1/meta"}, "Unknown meta-schema"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_with_the_eval(door: Door, schema: Any, says: str) -> None:
+    config = CONFIG | {"item_schema": CONFIG["item_schema"] | schema}
+    body = {"data_source_config": config, "testing_criteria": [EQUAL]}
+    refused = door.call("POST", "evals", json=body)
+    error = error_of(refused)
+    assert (refused.status_code, error["code"]) == (400, "invalid_schema"), error
+    assert error["param"] == "data_source_config.item_schema"
+    assert says in error["message"]
+
+
+def test_a_schema_that_takes_for_ever_is_given_up() -> None:
+    twice = {"anyOf": [{"properties": {"c": {"$ref": "#/$defs/n"}}, "required": ["x"]}] * 2}
+    item: Any = {}
+    for _ in range(90):
+        item = {"c": item}
+    with pytest.raises(Bad, match="within 1 s of processor time"):
+        item_schemas.count({"$ref": "#/$defs/n", "$defs": {"n": twice}}, [("x", item)], seconds=1)
+    slow = {"pattern": "^(a|aa)+$"}
+    assert item_schemas.count(slow, [("x", "a" * 10**6)] * 3, seconds=1) == 3
+
+
+def test_a_run_asks_and_takes_rows_as_responses(door: Door, client: openai.OpenAI) -> None:
+    made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL])
+    schema: Any = {"type": "json_schema", "name": "x", "schema": {"type": "object"}}
+    tool: Any = {"type": "function", "name": "f", "parameters": {}, "strict": False}
+    source = asking(type="responses", sampling_params={
+        "temperature": 0.5, "max_completion_tokens": 9, "text": {"format": schema},
+        "tools": [tool],
+    })  # fmt: skip
+    done = ended(client, client.evals.runs.create(made.id, data_source=source))
+    assert (done.result_counts.passed, done.result_counts.failed) == (3, 3)
+    asked = door.engine.exchanges[-1].asked
+    assert (asked["temperature"], asked["max_completion_tokens"]) == (0.5, 9)
+    assert asked["response_format"]["json_schema"]["name"] == "x"
+    assert asked["tools"][0]["function"]["name"] == "f"
+
+    mark: Any = {"mark": uuid4().hex}
+    for text, more in (("one", {}), ("two", {"user": "ada"}), ("three", {"user": "ada"})):
+        client.responses.create(
+            model="m", input=text, instructions="Echo it.", metadata=mark, **more
+        )
+    judged: Any = EQUAL | {"reference": "{{item.input[1].content}}"}
+    kept = client.evals.create(data_source_config=CONFIG, testing_criteria=[judged])
+    for wanted, count in (
+        ({}, 3), ({"users": ["ada"]}, 2), ({"instructions_search": "echo"}, 3),
+        ({"tools": ["f"]}, 0), ({"model": "m", "temperature": 1.0}, 3),
+        ({"created_before": 1}, 0),
+    ):  # fmt: skip
+        rows = {"type": "responses", "source": {"type": "responses", "metadata": mark} | wanted}
+        run = ended(client, client.evals.runs.create(kept.id, data_source=rows))  # type: ignore[arg-type]
+        assert run.status == ("completed" if count else "failed"), wanted
+        assert run.result_counts.passed == count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -53,6 +54,8 @@ def test_the_same_bytes_again_are_seen(client: openai.OpenAI) -> None:
     first, second = put(client, b"same\n"), put(client, b"same\n")
     assert first.id != second.id
     assert (first.same_as, second.same_as) == (None, first.id)
+    client.files.delete(first.id)
+    assert client.files.retrieve(second.id).same_as is None  # type: ignore[attr-defined]
 
 
 def test_pages_go_through_all_files_both_ways(door: Door) -> None:
@@ -134,19 +137,73 @@ def test_bodies_that_are_no_upload(door: Door) -> None:
         {"json": {"purpose": "batch"}},
         {"content": b"x" * 1000, "headers": {"content-type": "multipart/form-data"}},
         {"content": b"--b\r\nxx", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+        {"content": b"--b\r\nxx", "headers": {"content-type": "multipart/form-data;boundary="}},
+        {"content": b"x", "headers": {"content-type": b"multipart/form-data; boundary=\xff"}},
+        {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+        {"content": b"x", "headers": {"content-type": "multipart/form-data;charset=x;boundary=b"}},
+        {"data": {f"f{n}": "x" for n in range(2000)}, "files": {"file": ("f", b"x")}},
+        {"data": {"purpose": "x" * 20_000_000}, "files": {"file": ("f", b"x")}},
         {"files": {"file": ("f", b"")}, "data": {"purpose": "batch"}},
         {"files": {"other": ("f", b"x")}, "data": {"purpose": "batch"}},
         {"files": [("file", ("f", b"x")), ("file", ("g", b"y"))], "data": {"purpose": "batch"}},
     ):
         refused = door.call("POST", "files", **options)
         assert refused.status_code == 400, (options, refused.text)
-        error_of(refused)
+        assert "not understood" not in error_of(refused)["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content-type": "application/json"}, {"content-type": "multipart/mixed; boundary=b"},
+     {"content-type": "text/plain; charset=klingon"}, {"content-type": "multipart"},
+     {"content-type": "application/x-www-form-urlencoded"}],
+)  # fmt: skip
+def test_an_upload_that_is_no_form_is_told_what_is_expected(
+    door: Door, headers: dict[str, str]
+) -> None:
+    for content in (b'{"purpose": "batch"}', b"purpose=batch&" * 1_000_000):
+        refused = door.call("POST", "files", content=content, headers=headers)
+        error = error_of(refused)
+        assert (refused.status_code, error["code"]) == (400, "invalid_content_type"), error
+        assert "multipart/form-data" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["files", "evals", "responses", "moderations", "completions"])
+def test_a_compressed_body_is_refused(door: Door, path: str) -> None:
+    data = gzip.compress(b'{"model": "m", "input": "x", "prompt": "x"}')
+    for encoding in ("gzip", "br, gzip"):
+        headers = {"content-encoding": encoding, "content-type": "application/json"}
+        refused = door.call("POST", path, content=data, headers=headers)
+        error = error_of(refused)
+        assert (refused.status_code, error["param"]) == (415, "Content-Encoding"), error
+        assert repr(encoding) in error["message"]
+    plain = {"content-encoding": "identity"}
+    assert door.call("POST", path, content=b"{}", headers=plain).status_code == 400
 
 
 def test_a_name_that_leads_elsewhere_is_only_a_name(door: Door) -> None:
     got = door.call("POST", "files", data={"purpose": "batch"},
                     files={"file": ("../../etc/passwd", b"x")})  # fmt: skip
     assert got.json()["filename"] == "passwd"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("rows\\", "rows"), ("C:\\data\\rows.jsonl", "rows.jsonl"), ("..", "..")]
+)
+def test_a_file_with_any_name_is_kept(door: Door, given: str, kept: str) -> None:
+    head = f'content-disposition: form-data; name="file"; filename="{given}"'
+    body = (
+        f'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        f"--b\r\n{head}\r\n\r\nx\r\n--b--\r\n"
+    )
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    got = door.call("POST", "files", content=body.encode(), headers=headers)
+    assert (got.status_code, got.json().get("filename")) == (200, kept), got.text
+
+
+def test_a_backslash_before_u0000_is_a_text(door: Door) -> None:
+    body = rb'{"filename": "a\\u0000", "purpose": "batch", "bytes": 1, "mime_type": "x"}'
+    assert door.call("POST", "uploads", content=body).status_code == 200
 
 
 def test_nobody_sends_a_body_without_a_key(door: Door) -> None:
@@ -255,6 +312,13 @@ def test_an_idempotency_key_is_for_one_request(door: Door) -> None:
     assert other.headers["x-should-retry"] == "false"
     error_of(other)
     assert create(5, "rival-owner").json()["id"] != first.json()["id"]
+    keyed = {"idempotency-key": "k2"}
+    for content in (b"{", b"[]", b'{"bytes": "x"}', b'{"purpose": "?"}'):
+        wrong = door.call("POST", "uploads", content=content, headers=keyed)
+        assert (wrong.status_code, error_of(wrong)["code"]) == (409, "conflict"), content
+        fresh = door.call("POST", "uploads", content=content, headers={"idempotency-key": "k9"})
+        assert fresh.status_code == 400
+    assert create(5).json() == first.json()
     long = door.call("POST", "uploads", json={}, headers={"idempotency-key": "k" * 300})
     assert long.status_code == 400
 
@@ -362,3 +426,17 @@ def test_two_completions_at_once_make_one_file(door: Door, client: openai.OpenAI
 def test_a_name_that_is_no_name_of_a_dataset(client: openai.OpenAI) -> None:
     file = client.files.create(file=("..数据 集?.jsonl", rows_of(10)), purpose="fine-tune")
     assert until("the check", lambda: client.files.retrieve(file.id).status == "processed")
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("depth", [101, 600, 950, 100_000])
+@pytest.mark.parametrize(
+    "path", ["evals", "fine_tuning/jobs", "conversations", "fine_tuning/alpha/graders/run"]
+)
+def test_a_body_may_not_nest_too_deep(door: Door, path: str, depth: int) -> None:
+    for inner in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+        answer = door.call("POST", path, content=b'{"name":"]","metadata":%b}' % inner)
+        assert answer.status_code == 400
+        assert "deeper than 100 levels" in error_of(answer)["message"]

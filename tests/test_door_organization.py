@@ -9,6 +9,9 @@ import openai
 import pytest
 from door_world import Door, error_of, until
 
+from slipway.door.models import Asked
+from slipway.door.services import asked
+
 CHAT: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -185,6 +188,49 @@ def test_admin_keys_are_made_used_and_ended(plane: Any, door: Door) -> None:
         other.projects.list()
 
 
+def test_roles_are_listed_with_what_they_allow(plane: Any, project: Any, door: Door) -> None:
+    made = door.http.post(
+        f"http://127.0.0.1:{door.port}/api/v1/roles",
+        headers={"authorization": f"Bearer {door.keys['acme-admin']}"},
+        json={"name": "curator", "levels": {"datasets": "operate", "training": "read"}},
+    )
+    assert made.status_code == 201, made.text
+    whole = {role.name: role for role in plane.roles.list(limit=2)}
+    assert list(whole) == ["admin", "owner", "operator", "reader", "curator"]
+    assert {role.resource_type for role in whole.values()} == {"api.organization"}
+    assert whole["curator"].permissions == ["datasets:operate", "training:read"]
+    assert [name for name, role in whole.items() if not role.predefined_role] == ["curator"]
+    assert "money:full" in whole["owner"].permissions
+    assert "organisation:full" in whole["admin"].permissions
+    assert "organisation:full" not in whole["owner"].permissions
+    assert "inference:operate" not in whole["reader"].permissions
+    assert plane.roles.retrieve(whole["curator"].id) == whole["curator"]
+    parts = {role.name: role for role in plane.projects.roles.list(project.id, order="desc")}
+    assert list(parts) == ["curator", "viewer", "member", "owner", "admin"]
+    assert plane.projects.roles.retrieve(parts["member"].id, project_id=project.id).name == "member"
+    (ada,) = plane.users.list().data
+    place, members = plane.projects.create(name="with roles"), plane.projects.users
+    with pytest.raises(openai.NotFoundError):
+        members.roles.list(ada.id, project_id=place.id)
+    members.create(place.id, user_id=ada.id, role="curator")
+    found = members.roles.list(ada.id, project_id=place.id).data
+    assert [(role.id, role.permissions) for role in found] == [
+        (parts["curator"].id, ["datasets:operate", "training:read"])
+    ]
+    members.update(ada.id, project_id=place.id, role="viewer")
+    found = members.roles.list(ada.id, project_id=place.id).data
+    assert [role.name for role in found] == ["viewer"]
+    assert [role.name for role in plane.users.roles.list(ada.id)] == ["owner"]
+    plane.projects.archive(place.id)
+    rival = admin(door, "rival-admin").admin.organization
+    assert "curator" not in {role.name for role in rival.roles.list()}
+    with pytest.raises(openai.NotFoundError):
+        rival.roles.retrieve(whole["curator"].id)
+    with pytest.raises(openai.NotFoundError):
+        rival.projects.roles.list(project.id)
+    assert door.call("GET", "organization/roles").status_code == 403
+
+
 def test_groups_are_paged_by_what_next_says(plane: Any) -> None:
     (ada,) = plane.users.list().data
     made = [plane.groups.create(name=f"group {n}") for n in range(3)]
@@ -208,6 +254,10 @@ def test_rate_limits_are_those_of_the_gateway(plane: Any, project: Any, door: Do
     assert (made.max_requests_per_1_minute, made.max_tokens_per_1_minute) == (7, 10**9)
     made = limits.update_rate_limit("rl-m", project_id=project.id, max_tokens_per_1_minute=500)
     assert (made.max_requests_per_1_minute, made.max_tokens_per_1_minute) == (7, 500)
+    none = {"max_requests_per_1_minute": 10**9, "max_tokens_per_1_minute": 10**9}
+    for _ in range(2):
+        lifted = limits.update_rate_limit("rl-n", project_id=project.id, **none)
+        assert lifted.max_requests_per_1_minute == 10**9
     limits.update_rate_limit("rl-*", project_id=project.id, max_requests_per_1_minute=90)
     assert {each.id for each in limits.list_rate_limits(project.id)} == {"rl-m", "rl-*"}
     for wrong, more in (("m", {}), ("rl-m", {"max_requests_per_1_minute": 0}),
@@ -235,6 +285,55 @@ def test_spend_limits_are_budgets_by_the_month(plane: Any, project: Any, door: D
         assert limit.delete(*args).deleted
         with pytest.raises(openai.NotFoundError):
             limit.delete(*args)
+
+
+def test_spend_alerts_are_kept_changed_and_listed(project: Any, door: Door) -> None:
+    # The package knows no currency but one, so it is not strict about these.
+    plane = door.client("acme-owner", admin_api_key=door.keys["acme-admin"]).admin.organization
+    rival = door.client("rival-owner", admin_api_key=door.keys["rival-admin"]).admin.organization
+    channel: Any = {"type": "email", "recipients": ["acme@a.example"], "subject_prefix": "[spend]"}
+    body: Any = {"currency": "CNY", "interval": "month", "notification_channel": channel}
+    for alerts, theirs, args, kind in (
+        (plane.spend_alerts, rival.spend_alerts, (), "organization"),
+        (plane.projects.spend_alerts, rival.projects.spend_alerts, (project.id,), "project"),
+    ):
+        about = {"project_id": project.id} if args else {}
+        made = [
+            alerts.create(*args, threshold_amount=amount, **body) for amount in (1050, 2000, 3000)
+        ]
+        assert (made[0].object, made[0].threshold_amount) == (f"{kind}.spend_alert", 1050)
+        assert made[0].notification_channel.to_dict() == channel
+        ids = [each.id for each in made]
+        assert [each.id for each in alerts.list(*args, limit=2)] == ids
+        assert [each.id for each in alerts.list(*args, order="desc", limit=1)] == ids[::-1]
+        last = alerts.list(*args, before=ids[2], limit=1)
+        assert ([each.id for each in last.data], last.has_more) == (ids[1:2], True)
+        changed = alerts.update(ids[0], **about, **body | {"threshold_amount": 7})
+        assert (changed.id, changed.threshold_amount) == (ids[0], 7)
+        assert alerts.retrieve(ids[0], **about).threshold_amount == 7
+        for other in (
+            lambda: theirs.retrieve(ids[0], **about),  # noqa: B023 - called here
+            lambda: theirs.delete(ids[0], **about),  # noqa: B023 - called here
+            lambda: theirs.update(ids[0], **about, threshold_amount=1, **body),  # noqa: B023 - called here
+        ):
+            with pytest.raises(openai.NotFoundError):
+                other()
+        for wrong in (
+            {"currency": "USD"},
+            {"interval": "week"},
+            {"threshold_amount": 0},
+            {"notification_channel": channel | {"type": "pigeon"}},
+            {"notification_channel": channel | {"recipients": []}},
+            {"notification_channel": channel | {"recipients": ["a\r\nBcc: b@c.de"]}},
+            {"notification_channel": channel | {"recipients": ["who@else.example"]}},
+        ):
+            with pytest.raises(openai.APIStatusError) as refused:
+                alerts.create(*args, **{"threshold_amount": 5} | body | wrong)
+            assert refused.value.status_code == 400, wrong
+        for key in ids:
+            gone = alerts.delete(key, **about)
+            assert (gone.deleted, gone.object) == (True, f"{kind}.spend_alert.deleted")
+        assert alerts.list(*args).data == []
 
 
 def test_usage_and_costs_are_the_ledgers(plane: Any, door: Door) -> None:
@@ -302,9 +401,32 @@ def test_the_audit_log_speaks_their_words(plane: Any, project: Any, door: Door) 
     assert error_of(refused)["param"] == "event_types"
 
 
-@pytest.mark.parametrize("path", ["certificates", "data_retention", "external_keys", "roles",
-                                  "spend_alerts", "usage/images", "usage", ""])  # fmt: skip
+@pytest.mark.parametrize("path", ["certificates", "data_retention", "external_keys",
+                                  "spend_alert", "usage/images", "usage", ""])  # fmt: skip
 def test_what_is_not_there_says_so(door: Door, path: str) -> None:
     refused = door.call("GET", f"organization/{path}", "acme-admin")
     assert refused.status_code == 404
     assert error_of(refused)["code"] == "unknown_url"
+
+
+def test_a_secret_that_was_lost_on_the_way_is_told_again(plane: Any, project: Any) -> None:
+    twin = {"extra_headers": {"x-stainless-retry-count": "1"}}
+    invited = {"email": "twin@b.example", "role": "reader",
+               "projects": [{"id": project.id, "role": "member"}]}  # fmt: skip
+    for make in (
+        lambda **more: plane.admin_api_keys.create(name="twin", **more),
+        lambda **more: plane.projects.service_accounts.create(project.id, name="twin", **more),
+        lambda **more: plane.invites.create(**invited, **more),
+    ):
+        first, again = make(), make(**twin)
+        assert first.to_dict() == again.to_dict()
+
+
+@pytest.mark.django_db
+def test_a_secret_is_remembered_sealed() -> None:
+    given: Any = {"project_id": "a0000000-0000-0000-0000-000000000001", "path": "/v1/x",
+                  "given": {}, "key": "k", "retried": False}  # fmt: skip
+    first = asked.once(**given, make=lambda: (200, {"value": "sk-slip-secret"}), secret=True)
+    (row,) = Asked.objects.all()
+    assert "secret" not in str(row.body)
+    assert asked.once(**given, make=lambda: (200, {}), secret=True) == first

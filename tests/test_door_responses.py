@@ -94,6 +94,18 @@ def test_a_string_is_answered_and_written_up_as_a_chat_completion(
     line = until("the record", lambda: request_id in spooled_or_taken(door))
     assert line
     assert answer.headers["openai-version"] == "2020-10-01"
+    # The gateway's own answers and the door's name the same organisation, and that of the key.
+    chat = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    whose = answer.headers["openai-organization"]
+    for other in (
+        door.call("POST", "chat/completions", json=chat),
+        door.call("POST", "chat/completions", json=chat | {"stream": True}),
+        door.call("GET", "files"),
+    ):
+        assert other.headers["openai-organization"] == whose
+    neighbour = door.call("POST", "chat/completions", "rival-owner", json=chat)
+    assert neighbour.headers["openai-organization"].startswith("org-")
+    assert neighbour.headers["openai-organization"] != whose
 
 
 def spooled_or_taken(door: Door) -> str:
@@ -349,8 +361,9 @@ def test_kept_responses_are_shown_listed_and_deleted(door: Door, client: openai.
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"background": True}, "background"),
-        ({"conversation": "conv_1"}, "conversation"),
+        ({"background": True, "store": False}, "store"),
+        ({"conversation": 7}, "conversation"),
+        ({"conversation": "conv_1", "previous_response_id": "resp_1"}, "previous_response_id"),
         ({"prompt": {"id": "p"}}, "prompt"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tool_choice": "required"}, "tool_choice"),
@@ -365,7 +378,7 @@ def test_kept_responses_are_shown_listed_and_deleted(door: Door, client: openai.
         ({"input": 3}, "input"),
         ({"include": ["everything"]}, "include"),
         ({"text": {"format": {"type": "xml"}}}, "text.format"),
-        ({"metadata": {"k": 1}}, "metadata[...]"),
+        ({"metadata": {"k": 1}}, "metadata"),
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"truncation": "some"}, "truncation"),
@@ -401,3 +414,59 @@ def test_parameters_are_called_by_their_names_here() -> None:
         "response_format.json_schema.schema.properties": "text.format.schema.properties",
     }  # fmt: skip
     assert {name: response_asks.place_of(name) for name in names} == names
+
+
+def test_what_can_no_longer_be_gone_on_from_is_refused(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="m", input="one")
+    second = client.responses.create(model="m", input="two", previous_response_id=first.id)
+    client.responses.delete(first.id)
+    with pytest.raises(openai.BadRequestError, match=first.id) as refused:
+        client.responses.create(model="m", input="three", previous_response_id=second.id)
+    assert refused.value.code == "previous_response_not_found"
+
+
+@pytest.mark.parametrize("garbage", ["[1]", '{"id": "x"}', '{"choices": [{"index": 0}]}', "7"])
+def test_an_engine_s_garbage_is_told_as_such(door: Door, garbage: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        if not exchange.asked.get("stream"):
+            await exchange.whole(garbage.encode())
+            return
+        await exchange.begin()
+        await exchange.token("a")
+        # What comes with the first token can still be told by the status.
+        await asyncio.sleep(0.3)
+        await exchange.chunk(f"data: {garbage}\n\n".encode())
+        await exchange.end()
+
+    door.engine.script = script
+    whole = door.call("POST", "responses", json={"model": "m", "input": "x"})
+    assert whole.status_code == 502, whole.text
+    assert error_of(whole)["type"] == "server_error"
+    told = door.call("POST", "responses", json={"model": "m", "input": "x", "stream": True})
+    assert told.text.rstrip().splitlines()[-2] == "event: response.failed", told.text
+
+
+@pytest.mark.parametrize("more", [{}, {"background": True}])
+def test_a_repetition_is_not_paid_for_again(door: Door, more: dict[str, Any]) -> None:
+    def ask(text: str, **headers: str) -> httpx.Response:
+        body = {"model": "m", "input": text} | more
+        return door.call("POST", "responses", json=body, headers=headers)
+
+    asked_before = len(door.engine.exchanges)
+    keyed = {"idempotency-key": f"k{asked_before}"}
+    names = {ask(f"one {more}", **keyed).json()["id"] for _ in range(2)}
+    names |= {ask(f"two {more}", **{"x-stainless-retry-count": str(n)}).json()["id"]
+              for n in range(2)}  # fmt: skip
+    assert len(names) == 2
+    until("the engine", lambda: len(door.engine.exchanges) == asked_before + 2)
+    others = [ask("three", **keyed)]
+    others += [door.call("POST", "responses", content=content, headers=keyed)
+               for content in (b"{", b"[]", b'{"model": 5}')]  # fmt: skip
+    for other in others:
+        assert (other.status_code, error_of(other)["code"]) == (409, "conflict")
+    # A refusal is no answer: the next try is a first one, and a plain repetition a new wish.
+    assert ask("two again").json()["id"] != ask("two again").json()["id"]
+    for _ in range(2):
+        refused = door.call("POST", "responses", json={"model": "nobody", "input": "x"},
+                            headers={"idempotency-key": f"r{asked_before}"})  # fmt: skip
+        assert refused.status_code == 404

@@ -11,6 +11,7 @@ from typing import Any
 
 import openai
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from door_world import Door, error_of, until
 from gateway_world import Exchange, answer_well, chunk_of, completion_of, usage_of
@@ -18,6 +19,7 @@ from gateway_world import Exchange, answer_well, chunk_of, completion_of, usage_
 from slipway.door.models import CompletionSpool, StoredCompletion
 from slipway.door.services import chunks, completions
 from slipway.gateway.spool import Spool
+from slipway.traffic import services as traffic
 from slipway_contracts.kept import CompletionLine
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +82,47 @@ def test_lines_that_are_no_completion_do_not_stop_the_others(tmp_path: Path, spo
     spool.write(line(9))
     assert take_in(tmp_path) == ["chatcmpl-9"]
     assert len(next(tmp_path.glob("*.rejected")).read_text().splitlines()) == 4
+
+
+def test_what_an_engine_may_say_stops_nobody_else_s(tmp_path: Path, spool: Spool) -> None:
+    deep = "[" * 980 + "]" * 980
+    answers = (
+        "data: [1]\n\n", 'data: {"choices": 3, "model": "m"}\n\n', "data: 7\n\n", "7",
+        f'{{"id": "x", "model": "m", "choices": [], "deep": {deep}}}',
+    )  # fmt: skip
+    for number, answer in enumerate(answers):
+        bad = line(number)
+        bad.answer = answer
+        spool.write(bad)
+    strange = line(7)
+    strange.answer = json.dumps(completion_of("m\ud800", "a\x00b", 3, 1) | {"id": "chatcmpl-7"})
+    strange.request = strange.request.replace('"row 7"', '"a\\u0000\\ud800b"')
+    spool.write(strange)
+    spool.write(line(9))
+    found = take_in(tmp_path)
+    assert found[-2:] == ["chatcmpl-7", "chatcmpl-9"]
+    kept = StoredCompletion.objects.get(name="chatcmpl-7")
+    assert kept.model == "m?"
+    assert kept.messages[0]["content"] == "a?b"
+    assert kept.body["choices"][0]["message"]["content"] == "ab"
+
+
+def test_a_row_that_cannot_be_written_stops_no_other(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = traffic.log_prompts
+
+    def refuse(said: Any) -> None:
+        said = list(said)
+        if any(each.request_id == "req_2" for each in said):
+            raise DataError("unsupported Unicode escape sequence")
+        kept(said)
+
+    monkeypatch.setattr(traffic, "log_prompts", refuse)
+    for number in (1, 2, 3):
+        spool.write(line(number))
+    assert take_in(tmp_path) == ["chatcmpl-1", "chatcmpl-3"]
+    assert len(next(tmp_path.glob("*.rejected")).read_text().splitlines()) == 1
 
 
 def test_a_stream_is_put_together_as_the_answer_it_was() -> None:
@@ -224,7 +267,7 @@ def test_they_are_listed_changed_and_deleted_by_their_own_project(
     assert client.chat.completions.delete(names[1]).deleted
     assert find(client, names[1]) is None
     bad = stored.call("POST", f"chat/completions/{names[0]}", json={"metadata": {"a": 1}})
-    assert error_of(bad)["param"] == "metadata[...]"
+    assert error_of(bad)["param"] == "metadata"
     assert error_of(stored.call("GET", "chat/completions?after=nope"))["param"] == "after"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,16 +17,19 @@ from django.utils import timezone
 from door_world import rows_of
 from run_world import T0, Runtime, Shelf, look
 
+from slipway.core import lifecycle
 from slipway.core.errors import NotFound
 from slipway.datasets import reconcile as datasets_life
 from slipway.datasets.models import Version
 from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
 from slipway.door.models import File, FineTune
-from slipway.door.services import files, models, tune_life
+from slipway.door.services import files, models, tune_life, tuning, words
+from slipway.metering.models import Reservation
+from slipway.metering.services import budgets, prices
 from slipway.registry import services as registry
 from slipway.runs import life
 from slipway.tenancy import services as tenancy
-from slipway.tenancy.models import Membership, User
+from slipway.tenancy.models import ApiKey, Membership, User
 from slipway.traffic import services as traffic
 from slipway.training.models import TrainingJob
 from slipway.training.reconcile import step
@@ -183,6 +187,7 @@ def test_a_job_from_file_to_model(
     assert any(name in event.message for event in events)
 
     assert client.models.delete(name).deleted
+    assert client.fine_tuning.jobs.checkpoints.list(job.id).data == [], "nor are they called"
     assert Deployment.objects.get(name=name).phase == Phase.DELETING
     models.forget_weights(timezone.now())
     assert shelf.deleted == [client_job(job).result_version_id]  # type: ignore[attr-defined]
@@ -255,6 +260,44 @@ def test_a_cancelled_job_is_cancelled_whatever_it_was_doing(
         client.fine_tuning.jobs.resume(paused.id)
 
 
+def test_a_job_cancelled_as_its_training_begins_leaves_none_behind(
+    client: openai.OpenAI, world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made() -> FineTune:
+        job = client.fine_tuning.jobs.create(model="chart-base", training_file=put(client))
+        look((Version, datasets_life.look_at_version), (File, files.look), times=3)
+        return FineTune.objects.get(pk=uuid.UUID(job.id.removeprefix("ftjob-")))
+
+    # The worker looked at it before it was cancelled.
+    stale = made()
+    client.fine_tuning.jobs.cancel(words.public_id("ftjob-", stale.pk))
+    with pytest.raises(lifecycle.LostRace):
+        tune_life.look(stale, timezone.now())
+    assert not TrainingJob.objects.exists()
+
+    # It is cancelled by one who saw it before its training began.
+    stale = made()
+    tune_life.look(FineTune.objects.get(pk=stale.pk), timezone.now())
+    tuning.cancel(stale, now=timezone.now(), by="ada")
+    job = TrainingJob.objects.get()
+    assert job.phase in {"cancelling", "cancelled"}
+
+    # What follows the making of the training fails: then it was not made.
+    stale = made()
+    before = TrainingJob.objects.count()
+    monkeypatch.setattr(tuning, "name_of_result", lambda tune: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tune_life.look(stale, timezone.now())
+    assert TrainingJob.objects.count() == before
+
+
+def test_a_job_is_paid_for_by_the_key_that_asked(
+    client: openai.OpenAI, world: SimpleNamespace
+) -> None:
+    job = begun(client)
+    assert client_job(job).key_id == ApiKey.objects.get().pk
+
+
 def test_a_bad_file_fails_the_job_with_its_line(client: openai.OpenAI) -> None:
     bad = put(client, data=rows_of(12) + b'{"messages": []}\n')
     few = put(client, 3)
@@ -308,7 +351,10 @@ def test_a_job_learns_from_pairs(client: openai.OpenAI, world: SimpleNamespace) 
     wrong = begun(client, training_file=file)
     failed = client.fine_tuning.jobs.retrieve(wrong.id)
     assert (failed.status, failed.error and failed.error.param) == ("failed", "training_file")
-    assert "sft learns from chats" in failed.error.message  # type: ignore[union-attr]
+    # In the words of who asked: their file, their method.
+    told = f"{file} holds pair rows; supervised learns from chats."
+    assert failed.error is not None
+    assert failed.error.message.startswith(told)
 
 
 GRADER = {
@@ -514,9 +560,10 @@ def test_a_fine_tune_is_tuned_further(
             "method.reinforcement.grader.type",
         ),
         ({"integrations": [{"type": "wandb"}]}, "integrations"),
-        ({"metadata": {"k": 1}}, "metadata[...]"),
+        ({"metadata": {"k": 1}}, "metadata"),
+        ({"metadata": {"": "v"}}, "metadata"),
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
-        ({"metadata": {"k": "v" * 513}}, "metadata[...]"),
+        ({"metadata": {"k": "v" * 513}}, "metadata"),
         ({"metadata": ["k"]}, "metadata"),
     ],
 )
@@ -528,3 +575,43 @@ def test_wrong_requests_name_their_field(
         client.fine_tuning.jobs.create(**{"model": "chart-base", "training_file": file} | given)
     assert caught.value.status_code in {400, 404}
     assert caught.value.param == param
+
+
+def test_what_does_not_fit_the_budget_is_refused_at_once(client: openai.OpenAI, owner: Any) -> None:
+    prices.open_book(
+        name="b", organisation_id=None, valid_from=timezone.now(), now=timezone.now(),
+        prices=[{"kind": "training_tokens", "amount": Decimal(1), "per": 1}],
+    )  # fmt: skip
+    file = put(client)
+    work()
+    price = _price_of(client, file)
+    budget = budgets.set_budget(
+        organisation_id=owner.organisation_id, reach="project", target_id=owner.project_id,
+        period="total", limit=price * 2 - 1, hard=True, alert_at=[],
+    )  # fmt: skip
+    first = client.fine_tuning.jobs.create(model="chart-base", training_file=file)
+    # Also before the first has begun to train: what it may cost is held for it.
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.fine_tuning.jobs.create(model="chart-base", training_file=file)
+    error: Any = caught.value
+    assert (error.code, error.type) == ("insufficient_quota", "insufficient_quota")
+    assert error.response.headers["x-should-retry"] == "false"
+    assert client.fine_tuning.jobs.list().data[0].id == first.id, "nothing was created"
+    work()
+    assert client.fine_tuning.jobs.retrieve(first.id).status == "queued"
+    assert budgets.standing(budget, timezone.now()).reserved == price
+    # Of one cancelled before it trains nothing stays set aside.
+    budget.limit = price * 2
+    budget.save()
+    second = client.fine_tuning.jobs.create(model="chart-base", training_file=file)
+    client.fine_tuning.jobs.cancel(second.id)
+    assert budgets.standing(budget, timezone.now()).reserved == price
+
+
+def _price_of(client: openai.OpenAI, file: str) -> Decimal:
+    job = client.fine_tuning.jobs.create(model="chart-base", training_file=file)
+    work()
+    reserved = Reservation.objects.get(subject=f"training job {client_job(job).pk}").amount
+    client.fine_tuning.jobs.cancel(job.id)
+    work(6)
+    return Decimal(reserved)

@@ -43,6 +43,21 @@ def a_dataset(api: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return f"/api/v1/datasets/{made.data['id']}", {"description": "one"}, {"description": "two"}
 
 
+def an_external(api: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    body = {"name": "far", "url": "https://api.example.com/v1"}
+    made = api.post("/api/v1/externals", body, format="json")
+    return f"/api/v1/externals/{made.data['id']}", {"model": "a"}, {"model": "b"}
+
+
+def a_deployment(api: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    from slipway.deployments.models import Deployment
+    from slipway.tenancy.models import Project
+
+    project = Project.objects.get(pk=api.get("/api/v1/me").data["project"]["id"])
+    row = Deployment.objects.create(project=project, name="d", phase="live", version_id=project.pk)
+    return f"/api/v1/deployments/{row.pk}", {"queue": 1}, {"sleep_after_seconds": 900}
+
+
 @pytest.fixture
 def house(owner: Any, api_for: Callable[..., Any]) -> Any:
     """A client of somebody who owns the whole organisation."""
@@ -54,10 +69,14 @@ def house(owner: Any, api_for: Callable[..., Any]) -> Any:
     return api_for(services.principal_of(user=user), role="admin")
 
 
-@pytest.mark.parametrize("make", [a_role, a_group, a_budget, a_limit, a_dataset])
+PUT = (a_role, a_group, a_budget, a_limit)
+MAKERS = (*PUT, a_dataset, an_external, a_deployment)
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_the_second_of_two_editors_is_told(make: Any, house: Any) -> None:
     address, mine, theirs = make(house)
-    change = house.patch if "datasets" in address else house.put
+    change = house.put if make in PUT else house.patch
     seen = house.get(address)["etag"]
     assert house.get(address)["etag"] == seen, "what nobody edits keeps its tag"
     first = change(address, theirs, format="json", HTTP_IF_MATCH=seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,8 @@ from engine_world import RunningEncoder
 from gateway_world import SECRET, Exchange, World, wait_until, world
 
 from slipway.gateway import budgets
-from slipway.gateway.admit import CHAT, COMPLETIONS, EMBEDDINGS
 from slipway.gateway.facts import Key, Snapshot
+from slipway.gateway.reading import CHAT, COMPLETIONS, EMBEDDINGS
 from slipway.metering.rules.reserver import Limit as Budget
 from slipway_contracts import encoders
 from slipway_runtime.serving import encoder
@@ -175,11 +176,12 @@ def test_who_hangs_up_is_no_longer_worked_for(running: RunningEncoder) -> None:
 
     running.encoder.vectors = slowly  # type: ignore[method-assign]
     try:
-        asked = {"model": "tiny", "input": [[1] * 40] * 2000}
-        impatient = httpx.Timeout(30, read=0.5)
-        with running.http() as http, pytest.raises(httpx.ReadTimeout):
-            http.post("/v1/embeddings", json=asked, timeout=impatient)
-        assert entered.wait(5)
+        body = json.dumps({"model": "tiny", "input": [[1] * 40] * 2000}).encode()
+        head = "POST /v1/embeddings HTTP/1.1\r\nhost: e\r\ncontent-type: application/json\r\n"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(running.path))
+            client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            assert entered.wait(20)
         wait_until(lambda: not running.app.batches.metrics()["running"])
         steps = running.app.batches.counts["steps"]
     finally:
@@ -365,9 +367,9 @@ def test_no_money_is_set_aside_for_an_answer_without_tokens(door: World) -> None
     )
     taken = [
         budgets.Budgets().take(
-            snapshot=snapshot, key=key, routes=(route,), prompt_bytes=100, answers=answers
+            snapshot=snapshot, key=key, routes=(route,), prompt_bytes=100, longest=longest
         )
-        for answers in (None, 0)
+        for longest in (None, 0)
     ]
     assert isinstance(taken[0], budgets.Aside)
     assert taken[0].amount == 356

@@ -127,6 +127,54 @@ def test_keys_and_values_stay_within_their_budget() -> None:
     assert most == 3
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3-next"])
+def test_background_requests_fill_the_engine_and_make_room(kind: str) -> None:
+    """A batch has every row while it is alone; who waits for an answer has one at the next step,
+    and a request that was set back for it ends with the answer it would have had."""
+    model = engine_models.model(kind)
+    work = made(model, max_rows=8, prefill_tokens=64)
+    asked = prompts(12, 20)
+    batch = {work.add(request(prompt, 20, background=True)): prompt for prompt in asked}
+    seen: dict[scheduler.Row, list[scheduler.Delta]] = {}
+
+    def step() -> None:
+        for row, delta in work.step():
+            seen.setdefault(row, []).append(delta)
+
+    while len(work.running) < 8 or min(row.generated for row in work.running) < 3:
+        step()
+    live = [work.add(request([5, 6, 7], 6)) for _ in range(3)]
+    for _ in live:
+        step()
+    assert all(row in work.running for row in live)
+    assert len(work.running) <= 8
+    back = [row for row in work.later if row.generated]
+    assert len(back) == 3
+    assert back == list(work.later)[:3]
+    while not work.idle:
+        step()
+    for row in live:
+        assert tokens_of(seen[row]) == engine_models.greedy(model, [5, 6, 7], 6)
+    for row, prompt in batch.items():
+        assert tokens_of(seen[row]) == engine_models.greedy(model, prompt, 20)
+    ends = [row for row, deltas in seen.items() if deltas[-1].final]
+    assert len(ends) == 15
+    assert work.counts["prompt_tokens"] == sum(map(len, asked)) + 9
+
+
+def test_background_requests_hold_few_rows_while_others_come() -> None:
+    work = made(engine_models.model(), max_rows=8, prefill_tokens=64)
+    for _ in range(20):
+        work.add(request([5, 6, 7], 10, background=True))
+    most = 0
+    for turn in range(40):
+        if not turn % 4:
+            work.add(request([5, 6, 7], 8))
+        work.step()
+        most = max(most, sum(row.request.background for row in work.running))
+    assert most == 2
+
+
 # --- adapters -----------------------------------------------------------------------------------
 
 
@@ -194,6 +242,11 @@ def test_mixed_adapters_in_one_batch_answer_as_their_merged_models(
     # They are different models, or the above would prove nothing.
     answers = {tuple(engine_models.greedy(m, [9, 8, 7], 8)) for m in merged_models.values()}
     assert len(answers) == 5
+    # Layers that are fed the same tensor were found, and no others.
+    found = {tuple(path.rsplit(".", 1)[1] for path in group) for group in adapters._groups}
+    assert found == {
+        ("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)
+    }  # fmt: skip
 
 
 def test_one_adapter_alone_is_merged_after_a_while_and_answers_the_same(

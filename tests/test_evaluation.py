@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import create_autospec
@@ -19,6 +21,8 @@ from slipway.evaluation import services
 from slipway.evaluation.models import EvaluationRun, Score
 from slipway.evaluation.reconcile import step, sweep
 from slipway.evaluation.services.gates import Rule, judge
+from slipway.metering.models import Budget
+from slipway.metering.services import BudgetSpent, budgets, prices
 from slipway.registry import services as registry
 from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import Kind, State
@@ -122,6 +126,18 @@ def finish(
     )
     runtime.sees(State.SUCCEEDED)
     look(RUNS, times=3)
+
+
+def test_a_candidate_that_was_trained_on_these_very_rows_is_named(
+    api: Any, shelf: Shelf, owner: Any, base: Any
+) -> None:
+    seen, unseen = (shelf.add_dataset(owner.project_id) for _ in range(2))
+    taught = shelf.add_model(owner.project_id, "taught", dataset_version_id=seen.id)
+    body = {"name": "e", "candidates": [str(base.id), str(taught.id)]}
+    for dataset, names in ((seen, [taught.reference]), (unseen, [])):
+        made = api.post("/api/v1/evals", body | {"dataset": str(dataset.id)}, format="json")
+        assert made.status_code == 201, made.content
+        assert made.json()["trained_on_these_rows"] == names
 
 
 def test_an_evaluation_ends_in_a_scoreboard_and_a_verdict(
@@ -355,3 +371,44 @@ def test_results_that_have_gone_are_said_to_have_gone(
     backends.objects().delete_prefix(f"{runtime.prefix}/artifact/")
     with pytest.raises(NotFound, match="gone"):
         services.row_page(run, offset=0, limit=10)
+
+
+def test_an_evaluation_costs_its_machines_time_and_pauses_when_there_is_no_more(
+    owner: Any, ask: services.Ask, world: SimpleNamespace
+) -> None:
+    now = timezone.now()
+    prices.open_book(
+        name="book", organisation_id=None, valid_from=now, now=now,
+        prices=[{"kind": "cpu_milliseconds", "amount": Decimal(1), "per": 1000}],
+    )  # fmt: skip
+    row = budgets.set_budget(
+        organisation_id=owner.organisation_id, reach="project", target_id=owner.project_id,
+        period="total", limit=Decimal(100), hard=True, alert_at=[],
+    )  # fmt: skip
+    made = services.create_run(project_id=owner.project_id, ask=ask, now=now)
+    assert budgets.standing(row, now).reserved == 30
+    played = Runtime(world.compute, made)
+    look(RUNS)
+    played.sees(State.RUNNING)
+    look(RUNS)
+
+    def after(seconds: float) -> str:
+        begun = timezone.now() - timedelta(seconds=seconds)
+        EvaluationRun.objects.filter(pk=made.pk).update(placed_at=begun, weighed_at=None)
+        look(RUNS)
+        made.refresh_from_db()
+        return made.phase
+
+    assert after(40) == "running"
+    assert after(75) == "pausing"
+    look(RUNS, times=2)
+    made.refresh_from_db()
+    assert (made.phase, "budget" in made.reason) == ("paused", True)
+    seen = budgets.standing(row, timezone.now())
+    assert seen.reserved == 0
+    assert 75 <= seen.spent <= 100
+    with pytest.raises(BudgetSpent):
+        services.resume(made, now=timezone.now(), by="ada")
+    Budget.objects.update(limit=Decimal(1000))
+    services.resume(made, now=timezone.now(), by="ada")
+    assert (made.phase, made.attempt) == ("queued", 2)

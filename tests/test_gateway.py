@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -254,14 +257,22 @@ def test_unknown_paths_and_methods(gw: World) -> None:
         response = gw.http.get(gw.url + path, headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (404, "unknown_url")
     for method, path, allowed in (
-        ("GET", "/chat/completions", "GET, POST"),
+        ("GET", "/chat/completions", "GET, HEAD, POST"),
         ("PUT", "/completions", "POST"),
-        ("POST", "/models", "GET"),
-        ("DELETE", "/models/m", "GET, DELETE"),
+        ("POST", "/models", "GET, HEAD"),
+        ("DELETE", "/models/m", "GET, HEAD, DELETE"),
     ):
         response = gw.http.request(method, gw.url + path, headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
         assert response.headers["allow"] == allowed
+
+
+def test_head_says_what_get_would(gw: World) -> None:
+    headers = {"authorization": f"Bearer {SECRET}"}
+    for path, status in (("/models", 200), ("/models/m", 200), ("/models/none", 404)):
+        got, head = (gw.http.request(m, gw.url + path, headers=headers) for m in ("GET", "HEAD"))
+        assert (got.status_code, head.status_code, head.content) == (status, status, b"")
+        assert head.headers["content-length"] == got.headers["content-length"]
 
 
 @pytest.mark.parametrize(
@@ -286,9 +297,38 @@ def test_unknown_paths_and_methods(gw: World) -> None:
             "stream_options.include_usage",
             "`bool | null`",
         ),
+        (b'{"model":"m","messages":[],"store":"yes"}', "store", "`bool | null`"),
+        *(
+            (b'{"model":"m","messages":[],"store":true,"metadata":%b}' % given, "metadata", rule)
+            for given, rule in (
+                (b"[]", "got `array`; at most 16 pairs"),
+                (b'{"a":5}', "Expected `str`, got `int`; at most 16"),
+                (b'{"%b":"b"}' % (b"a" * 65), "<= 64; at most 16"),
+                (b'{"a":"%b"}' % (b"b" * 513), "<= 512; at most 16"),
+                (b"{%b}" % b",".join(b'"%d":""' % n for n in range(17)), "<= 16; at most 16"),
+            )
+        ),
+        (b'{"model":"m","messages":[],"tools":{}}', "tools", "must be a list"),
+        (b'{"model":"m","messages":[],"user":{}}', "user", "`str | null`"),
+        (b'{"model":"m","messages":[],"prompt_cache_key":5}', "prompt_cache_key", "`str | null`"),
+        (b'{"model":"m","messages":[],"service_tier":"gold"}', "service_tier", "use auto, default"),
+        (
+            b'{"model":"m","messages":[],"prompt_cache_retention":"1h"}',
+            "prompt_cache_retention",
+            "in_memory or 24h",
+        ),
+        (
+            b'{"model":"m","messages":[],"safety_identifier":"%b"}' % (b"x" * 65),
+            "safety_identifier",
+            "up to 64",
+        ),
         (b'{"model":"m","messages":[],"x":NaN}', None, "malformed"),
-        (b'{"model":"m","messages":%b}' % (b"[" * 10**6 + b"]" * 10**6), None, "too deep"),
-        (b'{"model":"m","messages":[],"x":%b' % (b'{"a":' * 10**6), None, "too deep"),
+        (
+            b'{"model":"m","messages":%b}' % (b"[" * 10**6 + b"]" * 10**6),
+            None,
+            "deeper than 900 levels",
+        ),
+        (b'{"model":"m","messages":[],"x":%b' % (b'{"a":' * 10**6), None, "deeper than 900 levels"),
     ],
     # The bodies themselves would be names of megabytes.
     ids=lambda value: None if isinstance(value, str) else "",
@@ -303,6 +343,13 @@ def test_a_body_that_is_wrong_is_told_where(
     assert error["param"] == param
     assert says in str(error["message"])
     assert len(gw.engine.exchanges) == before
+
+
+def test_as_much_metadata_as_may_be_goes_on_to_the_engine(gw: World) -> None:
+    most = {f"{n:064}": "ü" * 512 for n in range(16)}
+    response = post(gw, {"model": "m", "messages": ASK, "metadata": most, "service_tier": "auto"})
+    assert response.status_code == 200
+    assert gw.engine.exchanges[-1].asked["metadata"] == most
 
 
 def test_a_body_of_100_megabytes_is_refused_unread_and_the_server_lives(gw: World) -> None:
@@ -327,6 +374,15 @@ def test_headers_have_a_limit(gw: World) -> None:
     assert (response.status_code, error_of(response)["code"]) == (431, "headers_too_large")
     many = {f"x-{index}": "1" for index in range(120)}
     assert post(gw, {"model": "m", "messages": ASK}, **many).status_code == 431
+    for path in ("responses", "models", "nothing"):
+        long = httpx.get(f"{gw.url}/{path}", headers={"x-much": "y" * 64 * 1024})
+        assert (long.status_code, error_of(long)["code"]) == (431, "headers_too_large")
+    for size in (40_000, 70_000):
+        connection = http.client.HTTPConnection(urlsplit(gw.url).netloc, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/v1/models?{'a' * size}")
+            answer = connection.getresponse()
+            assert (answer.status, b"url_too_long" in answer.read()) == (414, True)
 
 
 def test_http_that_could_be_read_two_ways_is_refused(gw: World) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -30,8 +31,9 @@ from gateway_world import (
     world,
 )
 
+from slipway.gateway.patience import Timeouts
 from slipway.gateway.spool import Spool, SpoolFull
-from slipway.gateway.upstream import Timeouts
+from slipway.gateway.sse import Events
 from slipway_contracts.usage import UsageLine
 
 ASK = [{"role": "user", "content": "hello"}]
@@ -439,9 +441,8 @@ def test_a_client_that_does_not_read_holds_the_engine_back_not_our_memory(gw: Wo
 
     async def flood(exchange: Exchange) -> None:
         await exchange.begin()
-        data = b"data: " + b"x" * 30_000 + b"\n\n"
         while exchange.sent < 200_000_000:
-            await exchange.chunk(data)
+            await exchange.token("x" * 30_000)
             sent.append(exchange.sent)
 
     gw.engine.script = flood
@@ -459,6 +460,69 @@ def test_a_client_that_does_not_read_holds_the_engine_back_not_our_memory(gw: Wo
         wait_until(lambda: gw.records()[-1]["status"] == 504, seconds=6)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 30_000
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"{oops",
+        b"[1]",
+        b'{"id":"x"}',
+        b'{"choices":[{"index":0}]}',
+        b'{"choices":[{"delta":{}}]} x',
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_an_event_that_is_no_piece_of_a_completion_ends_the_stream(
+    gw: World, event: bytes, first: bool
+) -> None:
+    async def odd(exchange: Exchange) -> None:
+        await exchange.begin()
+        if not first:
+            await exchange.token("a")
+        await exchange.chunk(b"data: " + event + b"\n\n")
+        await exchange.end()
+
+    gw.engine.script = odd
+    answer = ask(gw, stream=True)
+    assert b"[DONE]" not in answer.content
+    if first:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "bad_upstream_answer")
+    else:
+        assert last_event(answer)["code"] == "bad_upstream_answer"
+    wait_until(lambda: gw.records()[-1]["status"] == 502)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"id": "x", "usage": {"prompt_tokens": 1}}, {"choices": [{"index": 0}]}, {"choices": []}],
+)
+def test_an_answer_that_is_no_completion_is_not_passed_on(gw: World, answer: Any) -> None:
+    async def odd(exchange: Exchange) -> None:
+        await exchange.whole(answer)
+
+    gw.engine.script = odd
+    got = ask(gw)
+    assert (got.status_code, got.json()["error"]["code"]) == (502, "bad_upstream_answer")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_an_engine_did_not_count_is_estimated_by_its_length(gw: World, stream: bool) -> None:
+    async def long(exchange: Exchange) -> None:
+        if not exchange.asked.get("stream"):
+            found = completion_of("m", "word " * 2_000, 1, 1)
+            await exchange.whole({key: found[key] for key in found if key != "usage"})
+            return
+        await exchange.begin()
+        for _ in range(2):
+            await exchange.token("word " * 1_000)
+        await exchange.end()
+
+    gw.engine.script = long
+    assert ask(gw, stream=stream).status_code == 200
+    record = gw.records()[-1]
+    assert record["estimated"]
+    assert 2_000 <= record["completion_tokens"] <= 3_000
 
 
 # The spool
@@ -588,7 +652,8 @@ def test_killed_in_the_middle_everything_acknowledged_is_on_disk(gw: World, tmp_
             headers = {"authorization": f"Bearer {SECRET}"}
             async with httpx.AsyncClient(headers=headers, timeout=10) as http:
                 work = [asyncio.ensure_future(one(http)) for _ in range(16)]
-                await asyncio.sleep(1.5)
+                while len(seen) <= 50:
+                    await asyncio.sleep(0.02)
                 server.send_signal(signal.SIGKILL)
                 await asyncio.gather(*work, return_exceptions=True)
 
@@ -602,3 +667,17 @@ def test_killed_in_the_middle_everything_acknowledged_is_on_disk(gw: World, tmp_
     assert seen <= {record["request_id"] for record in written}
     assert len({record["request_id"] for record in written}) == len(written)
     assert {(r["prompt_tokens"], r["completion_tokens"]) for r in written} == {(7, 5)}
+
+
+@pytest.mark.parametrize("before", [b"event: chunk\n", b"id: 7\r\n", b": note\n", b"retry: 1\n"])
+def test_events_with_other_fields_are_read_as_any(before: bytes) -> None:
+    events = Events(keep_usage=True)
+    piece = before + b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    assert events.feed(piece) == piece
+    assert events.sent[0] == 1
+    events.feed(before + b'data: {"choices":[],\ndata: "usage":{"prompt_tokens":3,'
+                b'"completion_tokens":4}}\n\n')  # fmt: skip
+    assert events.usage is not None
+    assert events.usage.completion_tokens == 4
+    assert events.feed(before + b"data: [DONE]\n\n") == b""
+    assert events.done

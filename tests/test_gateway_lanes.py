@@ -120,4 +120,4 @@ def test_no_place_is_ever_lost_or_given_twice() -> None:
         assert not people_wait or len(at_work) == 3, "somebody waits beside an empty place"
     while here:
         scene.leave(here.pop())
-    assert scene.lanes._lanes == {}
+    assert scene.lanes.idle

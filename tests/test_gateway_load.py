@@ -13,7 +13,7 @@ import pytest
 from gateway_world import SECRET, Exchange, World, answer_well, wait_until, world
 
 from slipway.gateway import server
-from slipway.gateway.upstream import Timeouts
+from slipway.gateway.patience import Timeouts
 
 ASK = [{"role": "user", "content": "hello"}]
 FAST = Timeouts(connect=1, first_byte=5, idle=5, total=20, keep=5, tick=0.05, heartbeat=0.3)
@@ -97,7 +97,7 @@ def test_a_client_that_reads_a_byte_now_and_then_costs_no_more_than_its_stream(g
     async def flood(exchange: Exchange) -> None:
         await exchange.begin()
         while exchange.sent < 30_000_000:
-            await exchange.chunk(b"data: " + b"x" * 3_000 + b"\n\n")
+            await exchange.token("x" * 3_000)
 
     gw.engine.script = flood
     most = 0
@@ -210,7 +210,8 @@ def test_a_silent_stream_says_that_it_lives_and_an_early_error_is_still_a_status
 def test_requests_one_behind_the_other_are_answered_in_turn(gw: World) -> None:
     async def echo(exchange: Exchange) -> None:
         await asyncio.sleep(0.02)
-        await exchange.whole({"usage": None, "said": exchange.asked["user"]})
+        said = {"choices": [{"text": exchange.asked["user"]}]}
+        await exchange.whole({"usage": None, "said": exchange.asked["user"]} | said)
 
     gw.engine.script = echo
 
@@ -264,4 +265,4 @@ def test_who_sends_nothing_more_is_let_go(gw: World, monkeypatch: pytest.MonkeyP
         answer = gw.talk(data, seconds=3)
         assert answer.startswith(b"HTTP/1.1 408")
         assert f"{part}_timeout".encode() in answer
-    assert gw.gateway._running == {}
+    assert not gw.gateway._running

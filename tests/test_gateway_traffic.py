@@ -258,7 +258,7 @@ def test_people_before_batches_through_the_gate(gw: Any) -> None:
     for thread in threads:
         thread.join(20)
     assert order == ["first", "person", "batch"]
-    assert gw.gateway.gate.lanes._lanes == {}
+    assert gw.gateway.gate.lanes.idle
 
 
 def test_who_hangs_up_in_the_queue_leaves_it(gw: Any) -> None:
@@ -282,7 +282,7 @@ def test_who_hangs_up_in_the_queue_leaves_it(gw: Any) -> None:
     assert lanes.in_flight(deployment) == 1
     go.set()
     first.join(20)
-    wait_until(lambda: lanes._lanes == {})
+    wait_until(lambda: lanes.idle)
     assert len(gw.engine.exchanges) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from click.testing import CliRunner
+from django.core.wsgi import get_wsgi_application
 from gateway_world import (
     OTHER_SECRET,
     SECRET,
@@ -21,10 +24,12 @@ from gateway_world import (
     world,
 )
 
+from slipway.cli import client, root
 from slipway.gateway import rates
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Snapshot
 from slipway.gateway.loader import Loader
+from slipway.tenancy import services as tenancy
 
 KEY, OTHER = Key(id="k1", project_id="p1"), Key(id="k2", project_id="p1")
 
@@ -275,3 +280,31 @@ def test_who_may_not_set_limits(
         assert api.put("/api/v1/limits", wrong, format="json").status_code == 422
     unknown = limit | {"key_id": str(uuid.uuid4())}
     assert api.put("/api/v1/limits", unknown, format="json").status_code == 404
+
+
+@pytest.mark.django_db
+def test_limits_are_set_listed_and_lifted_from_the_command_line(
+    owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tenancy.issue_key(maker=owner, name="t", role="owner").secret
+    monkeypatch.setenv("SLIPWAY_URL", "http://localhost")
+    monkeypatch.setenv("SLIPWAY_API_KEY", secret)
+    real = httpx.Client
+    monkeypatch.setattr(
+        client.httpx, "Client",
+        lambda **given: real(transport=httpx.WSGITransport(app=get_wsgi_application()), **given),
+    )  # fmt: skip
+
+    def told(*words: str) -> str:
+        done = CliRunner().invoke(root.root, ["limits", *words])
+        assert done.exit_code == 0, done.output + str(done.exception)
+        return done.output.strip()
+
+    made = told("set", "--model", "m", "--requests", "60", "--at-once", "8")
+    (row,) = json.loads(told("list", "--json"))
+    assert (row["id"], row["model"], row["key_id"]) == (made, "m", None)
+    rates = (row["requests_per_minute"], row["tokens_per_minute"], row["at_once"])
+    assert rates == (60, None, 8)
+    assert told("set", "--model", "m", "--tokens", "9") == made, "set again, it is the same limit"
+    assert told("lift", made) == "lifted"
+    assert json.loads(told("list", "--json")) == []

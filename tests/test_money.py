@@ -18,10 +18,13 @@ from unittest.mock import create_autospec
 from uuid import UUID, uuid4
 
 import pytest
+from click.testing import CliRunner
 from django.utils import timezone
 from rest_framework.test import APIClient
-from run_world import Shelf
+from run_world import Runtime, Shelf, look
 
+from slipway.audit import services as audit
+from slipway.cli.root import root as cli
 from slipway.core.errors import Invalid
 from slipway.core.reconcile import run_due
 from slipway.datasets import services as datasets
@@ -29,6 +32,9 @@ from slipway.gateway.admit import Gate, Ticket, Usage
 from slipway.gateway.facts import Key, Route, Snapshot
 from slipway.metering import services
 from slipway.metering.models import Alert, Budget, Credit, Entry, Rollup, UsageRecord
+from slipway.metering.rules import pdf as pdf_rules
+from slipway.metering.rules import reserver as purses
+from slipway.metering.rules import signed
 from slipway.metering.rules.reserver import Limit, Reserver
 from slipway.metering.services import bills, budgets, ledger, prices, rollups
 from slipway.registry import services as registry
@@ -38,7 +44,9 @@ from slipway.training import services as training
 from slipway.training.models import TrainingJob
 from slipway.training.reconcile import step
 from slipway.training.services import charging
+from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.usage import UsageLine
+from slipway_contracts.workload import State
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -166,6 +174,107 @@ def test_csv_and_pdf_carry_the_same_lines(owner: Any, api: Any, tmp_path: Path) 
     shown = api.get("/api/v1/bills/2026-11").json()
     assert Decimal(shown["total"]) == 119 * 60
     assert api.get("/api/v1/bills/2026-13").status_code == 422
+
+
+def test_a_bill_is_proved_offline_and_any_change_is_found(
+    owner: Any, api: Any, tmp_path: Path
+) -> None:
+    book(NOON, prompt_tokens="1000000", completion_tokens="2000000")
+    take_in(tmp_path, 1, [use(owner.project_id, n, model="问数模型·甲") for n in range(1, 30)])
+    files = {}
+    for ending in ("csv", "pdf", "signature"):
+        files[ending] = tmp_path / f"bill.{ending}"
+        files[ending].write_bytes(api.get(f"/api/v1/bills/2026-11/{ending}").content)
+    said = json.loads(files["signature"].read_text())
+
+    def verified(*more: str) -> Any:
+        asked = ["bill", "verify", str(files["signature"]), str(files["csv"]), *more]
+        return CliRunner().invoke(cli, asked)
+
+    pdf = ("--pdf", str(files["pdf"]))
+    whole = verified(*pdf, "--public-key", said["public_key"])
+    assert whole.exit_code == 0, whole.output
+    assert "the key given" in whole.output
+    assert verified("--public-key", "00" * 32).exit_code == 1, "another's key"
+    for name in ("csv", "pdf"):
+        kept = files[name].read_bytes()
+        for place in random.Random(5).sample(range(len(kept) * 8), 60):
+            changed = bytearray(kept)
+            changed[place // 8] ^= 1 << place % 8
+            files[name].write_bytes(changed)
+            assert verified(*pdf).exit_code == 1, f"{name}: bit {place}"
+        files[name].write_bytes(kept)
+    for field, value in said.items():
+        other = (not value) if isinstance(value, bool) else f"{value}0"
+        files["signature"].write_text(json.dumps(said | {field: other}))
+        assert verified(*pdf).exit_code != 0, field
+    # Whoever has the key cannot sign sums that are wrong either.
+    table = files["csv"].read_text().replace(",290,", ",280,", 1).encode()
+    forged = said | {"csv_sha256": hashlib.sha256(table).hexdigest()}
+    forged["signature"] = audit.sign(signed.text_of(forged)).hex()
+    key = bytes.fromhex(said["public_key"])
+    assert list(signed.faults(forged, public_key=key, table=table)) != []
+
+
+def test_a_line_leads_to_the_rows_it_sums(owner: Any, api: Any, tmp_path: Path) -> None:
+    book(NOON - timedelta(hours=3), prompt_tokens="1000000", cpu_milliseconds="5")
+    book(NOON + timedelta(hours=1), prompt_tokens="2000000", cpu_milliseconds="5")
+    rows = [
+        use(
+            owner.project_id,
+            n,
+            at=NOON.timestamp() + n % 3 * 3600,
+            key_id=str(UUID(int=n % 2)),
+            endpoint="/v1/embeddings" if n % 4 == 0 else "/v1/chat/completions",
+        )
+        for n in range(1, 25)
+    ]
+    take_in(tmp_path, 1, rows)
+    for n in range(3):
+        services.add_entry(
+            key=f"e{n}", at=NOON, project_id=owner.project_id, kind="cpu_milliseconds",
+            quantity=7, model="a", subject=f"training job {n}",
+        )  # fmt: skip
+    lines = api.get("/api/v1/bills/2026-11").json()["lines"]
+    assert len({(line["kind"], line["amount"]) for line in lines}) > 3, "a day has two prices"
+    for line in lines:
+        found = api.get(f"/api/v1/bills/2026-11/lines/{line['number']}/rows?limit=500").json()
+        assert sum(row["quantity"] for row in found["data"]) == line["quantity"], line
+    assert api.get("/api/v1/bills/2026-11/lines/99/rows").status_code == 404
+
+
+def test_chinese_on_a_bill_stands_in_its_columns() -> None:
+    """Characters are written as such (UTF-16 of Adobe-GB1), each two columns wide."""
+    made = pdf_rules.text_pages(["账单 2026"], [pdf_rules.cell("甲乙丙丁", 5) + "|", "(é)"])
+    assert "账单".encode("utf-16-be").hex().encode() in made
+    assert b"/Encoding /UniGB-UTF16-H" in made
+    assert pdf_rules.cell("甲乙丙丁", 5) == "甲乙 "
+    assert pdf_rules.columns("ab甲") == 4
+    assert b"(\\(\xe9\\))" in made
+    assert b"( 2026)" in made
+    assert b"(?)" in pdf_rules.text_pages([], ["\U0001f600"])
+
+
+def test_embedded_tokens_have_a_price_of_their_own(owner: Any, tmp_path: Path) -> None:
+    book(NOON - timedelta(days=1), prompt_tokens="8")
+    rows = [use(owner.project_id, 1), use(owner.project_id, 2, endpoint="/v1/embeddings",
+                                          model="words", completion_tokens=0)]  # fmt: skip
+    take_in(tmp_path, 1, rows)
+
+    def paid() -> dict[tuple[str, str], Decimal]:
+        return {(line.model, line.kind): line.cost for line in bill(owner).lines if line.cost}
+
+    # Where a book does not price them, they are tokens of a prompt.
+    assert paid() == {
+        (MODEL, "prompt_tokens"): Decimal("0.00008"),
+        ("words", "embedding_tokens"): Decimal("0.00008"),
+    }
+    book(NOON, prompt_tokens="8", embedding_tokens="1")
+    assert paid()["words", "embedding_tokens"] == Decimal("0.00001")
+    assert rollups.differences() == []
+    wanted = {(str(owner.organisation_id), "words")}
+    (fact,) = prices.price_facts(wanted=wanted, at=NOON).values()
+    assert fact[1] == 8 * 10**6, "the gateway sets the dearer aside"
 
 
 def test_ones_own_book_goes_before_the_general_one(owner: Any, stranger: Any) -> None:
@@ -368,8 +477,8 @@ def test_what_a_job_cost_is_in_the_ledger_and_on_the_bill(owner: Any, ask: train
     seen = budgets.standing(Budget.objects.get(), now)
     assert seen.reserved >= Decimal(job.estimate["price"]) > 0
     TrainingJob.objects.filter(pk=job.pk).update(
-        phase="cancelling", started_at=now - timedelta(seconds=10),
-        queued_at=now - timedelta(days=1), step=5, total_steps=15, look_at=now,
+        phase="cancelling", started_at=now - timedelta(days=1),
+        placed_at=now - timedelta(seconds=10), step=5, total_steps=15, look_at=now,
     )  # fmt: skip
     run_due(TrainingJob, step, now=timezone.now())
     job.refresh_from_db()
@@ -387,7 +496,7 @@ def test_what_a_job_cost_is_in_the_ledger_and_on_the_bill(owner: Any, ask: train
 
 def test_a_retried_job_does_not_pay_twice_for_its_steps(owner: Any, ask: training.Ask) -> None:
     job = submit(owner, ask)
-    job.started_at, job.total_steps, job.step = job.queued_at, 15, 5
+    job.placed_at, job.total_steps, job.step = job.queued_at, 15, 5
     now = timezone.now()
     charging.charge(job, now=now)
     charging.charge(job, now=now)
@@ -396,6 +505,155 @@ def test_a_retried_job_does_not_pay_twice_for_its_steps(owner: Any, ask: trainin
     counted = Entry.objects.filter(kind="training_tokens")
     assert sum(row.quantity for row in counted) == job.estimate["tokens"]
     assert counted.count() == 2
+
+
+def run_over(owner: Any, job: TrainingJob, world: Any) -> Runtime:
+    """The job runs; every look at it weighs its cost anew."""
+    runtime = Runtime(world.compute, job)
+    look((TrainingJob, step))
+    runtime.sees(State.RUNNING)
+    look((TrainingJob, step))
+    return runtime
+
+
+def weigh(job: TrainingJob, seconds: float, *, total: int = 15) -> None:
+    """So much later: the attempt has run for `seconds`."""
+    begun = timezone.now() - timedelta(seconds=seconds)
+    TrainingJob.objects.filter(pk=job.pk).update(
+        placed_at=begun, weighed_at=None, total_steps=total
+    )
+    look((TrainingJob, step))
+    job.refresh_from_db()
+
+
+def test_a_job_that_outgrows_its_budget_pauses_at_a_checkpoint_and_goes_on(
+    owner: Any, ask: training.Ask, world: SimpleNamespace, api: Any
+) -> None:
+    """What was set aside was too little; it stops whole, says why, and resumes once it may."""
+    book(timezone.now(), cpu_milliseconds="1000")  # a coin a second
+    job = submit(owner, ask)
+    high = Decimal(str(job.estimate["seconds_high"])).quantize(Decimal(1)) + 1
+    row = limit(owner, str(high + 100))
+    charging.reserve(job, now=timezone.now())
+    runtime = run_over(owner, job, world)
+    runtime.steps(1, 4, total=15, seconds=10)
+    weigh(job, float(high) + 20)
+    assert job.phase == "running", "it may use what nobody else has"
+    assert budgets.standing(row, timezone.now()).reserved > high
+    weigh(job, float(high) + 80)
+    assert (job.phase, job.short_since is None) == ("running", False), "to the next checkpoint"
+    runtime.tells(
+        Note(kind=NoteKind.CHECKPOINT, at=timezone.now().timestamp() + 1, step=5,
+             uri=f"{job.output_uri}/checkpoints/5", values={}),
+    )  # fmt: skip
+    look((TrainingJob, step))
+    weigh(job, float(high) + 81)
+    assert job.phase == "pausing"
+    look((TrainingJob, step), times=2)
+    job.refresh_from_db()
+    assert job.phase == "paused"
+    assert "checkpoint of step 5" in job.reason
+    assert "budget" in job.reason
+    assert job.workload_name in world.compute.deleted
+    seen = budgets.standing(row, timezone.now())
+    assert (seen.reserved, seen.spent <= row.limit) == (0, True), "never more than the limit"
+    assert seen.spent > high
+    refused = api.post(f"/api/v1/jobs/{job.pk}/resume")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "budget_exceeded")
+    Budget.objects.filter(pk=row.pk).update(limit=high + 1000)
+    assert api.post(f"/api/v1/jobs/{job.pk}/resume").json()["phase"] == "queued"
+    job.refresh_from_db()
+    again = run_over(owner, job, world)
+    assert world.compute.applied[job.workload_name].output_uri == job.output_uri
+    again.steps(6, 15, total=15)
+    again.reports(metrics={"train_loss": 0.1, "tokens": 400.0, "seconds": 4.0})
+    again.sees(State.SUCCEEDED)
+    look((TrainingJob, step), times=4)
+    job.refresh_from_db()
+    assert (job.phase, job.attempt) == ("succeeded", 2)
+    tokens = Entry.objects.filter(kind="training_tokens")
+    assert sum(entry.quantity for entry in tokens) == job.estimate["tokens"], "each step once"
+
+
+def test_a_job_without_a_checkpoint_in_time_stops_before_the_limit(
+    owner: Any, ask: training.Ask, world: SimpleNamespace
+) -> None:
+    book(timezone.now(), cpu_milliseconds="1000")
+    job = submit(owner, ask)
+    high = Decimal(str(job.estimate["seconds_high"])).quantize(Decimal(1)) + 1
+    row = limit(owner, str(high + 5))
+    charging.reserve(job, now=timezone.now())
+    runtime = run_over(owner, job, world)
+    runtime.steps(1, 4, total=15, seconds=10)
+    weigh(job, float(high) - 10)
+    assert job.phase == "pausing"
+    look((TrainingJob, step), times=2)
+    job.refresh_from_db()
+    assert (job.phase, "its beginning" in job.reason) == ("paused", True)
+    assert budgets.standing(row, timezone.now()).spent < row.limit
+
+
+def test_a_limit_that_was_lowered_pauses_what_runs_above_it_only(
+    owner: Any, ask: training.Ask, world: SimpleNamespace
+) -> None:
+    book(timezone.now(), cpu_milliseconds="1000")
+    row = limit(owner, "100000")
+    job = submit(owner, ask)
+    run_over(owner, job, world)
+    Budget.objects.filter(pk=row.pk).update(limit=60)
+    weigh(job, 10)
+    assert job.phase == "running", "there is room for what it needs next"
+    assert budgets.standing(Budget.objects.get(), timezone.now()).left >= 0
+    Budget.objects.filter(pk=row.pk).update(limit=15)
+    weigh(job, 14)
+    assert job.phase == "pausing"
+
+
+def test_somebody_pauses_and_resumes(
+    owner: Any, ask: training.Ask, world: SimpleNamespace, api: Any
+) -> None:
+    job = submit(owner, ask)
+    runtime = run_over(owner, job, world)
+    runtime.steps(1, 3)
+    assert api.post(f"/api/v1/jobs/{job.pk}/pause").json()["phase"] == "pausing"
+    assert api.post(f"/api/v1/jobs/{job.pk}/pause").json()["phase"] == "pausing", "twice is once"
+    look((TrainingJob, step), times=2)
+    assert api.get(f"/api/v1/jobs/{job.pk}").json()["phase"] == "paused"
+    assert api.post(f"/api/v1/jobs/{job.pk}/pause").status_code == 200
+    assert api.post(f"/api/v1/jobs/{job.pk}/resume").json()["phase"] == "queued"
+    assert api.post(f"/api/v1/jobs/{job.pk}/resume").status_code == 409
+    other = submit(owner, ask)
+    api.post(f"/api/v1/jobs/{other.pk}/pause")
+    look((TrainingJob, step), times=2)
+    assert api.post(f"/api/v1/jobs/{other.pk}/cancel").json()["phase"] == "cancelling"
+
+
+def test_a_job_that_ends_while_it_is_being_paused_has_ended(
+    owner: Any, ask: training.Ask, world: SimpleNamespace
+) -> None:
+    job = submit(owner, ask)
+    runtime = run_over(owner, job, world)
+    training.pause(job, now=timezone.now(), by="ada")
+    runtime.reports()
+    look((TrainingJob, step), times=4)
+    job.refresh_from_db()
+    assert job.phase == "succeeded"
+
+
+def test_what_is_kept_and_what_is_hosted_is_counted_by_the_hour(owner: Any) -> None:
+    asked = []
+
+    def sizes() -> dict[Any, int]:
+        asked.append(1)
+        return {owner.project_id: 3 * 2**20 + 1}
+
+    for minutes in (0, 10, 59, 61):
+        at = NOON + timedelta(minutes=minutes)
+        services.count_storage(what="models", sizes=sizes, now=at)
+    kept = Entry.objects.filter(kind="storage_mib_hours")
+    assert [row.quantity for row in kept] == [4, 4], "begun MiB whole, each hour once"
+    assert len(asked) == 2
+    assert rollups.differences() == []
 
 
 # The gateway's own count
@@ -416,11 +674,11 @@ def test_200_calls_at_once_never_spend_more_than_the_budget() -> None:
         while calls or running:
             if calls and (not running or pick.random() < 0.6):
                 most, share = calls.pop()
-                if reserver.reserve(OWNERS, most) is None:
+                if purses.reserve(reserver.over(OWNERS), most) is None:
                     running.append((most, int(most * share)))
             else:
                 most, cost = running.pop(pick.randrange(len(running)))
-                reserver.settle(OWNERS, reserved=most, cost=cost)
+                purses.settle(reserver.over(OWNERS), reserved=most, cost=cost)
                 paid += cost
                 settled += cost
             if pick.random() < 0.1:
@@ -435,22 +693,29 @@ def test_200_calls_at_once_never_spend_more_than_the_budget() -> None:
 def test_the_narrowest_limit_decides_and_is_named() -> None:
     reserver = Reserver()
     reserver.refresh({OWNERS[0]: Limit(left=100, spent=0), OWNERS[1]: Limit(left=10, spent=0)})
-    assert reserver.reserve(OWNERS, 11) == OWNERS[1]
+    over = reserver.over(OWNERS)
+    assert purses.reserve(over, 11) == OWNERS[1]
     assert reserver.left(OWNERS[0]) == 100, "nothing is set aside by a refusal"
-    assert reserver.reserve(OWNERS, 10) is None
-    assert reserver.reserve(OWNERS, 1) == OWNERS[1]
-    reserver.settle(OWNERS, reserved=10, cost=0)
-    assert reserver.reserve(OWNERS, 10) is None
-    assert reserver.reserve([("project", "other")], 10**30) is None, "no limit, no bounds"
+    assert purses.reserve(over, 10) is None
+    assert purses.reserve(over, 1) == OWNERS[1]
+    purses.settle(over, reserved=10, cost=0)
+    assert purses.reserve(over, 10) is None
+    assert purses.reserve(reserver.over([("project", "other")]), 10**30) is None, (
+        "no limit, no bounds"
+    )
 
 
 def test_a_limit_that_appears_or_goes_while_requests_run() -> None:
     reserver = Reserver()
-    assert reserver.reserve(OWNERS, 50) is None
+    before = reserver.over(OWNERS)
+    assert purses.reserve(before, 50) is None
     reserver.refresh({OWNERS[0]: Limit(left=10, spent=0)})
-    reserver.settle(OWNERS, reserved=50, cost=50)
-    assert reserver.left(OWNERS[0]) is not None
+    purses.settle(before, reserved=50, cost=50)
+    assert reserver.left(OWNERS[0]) == 10
+    during = reserver.over(OWNERS)
+    assert purses.reserve(during, 10) is None
     reserver.refresh({})
+    purses.settle(during, reserved=10, cost=10)
     assert reserver.left(OWNERS[0]) is None
 
 
@@ -494,7 +759,7 @@ def test_the_gateway_refuses_what_the_budget_cannot_pay() -> None:
     assert isinstance(one, Ticket)
     assert isinstance(two, Ticket)
     refused = ask(first)
-    assert (refused.status, refused.code) == (429, "budget_exceeded")
+    assert (refused.status, refused.code) == (429, "insufficient_quota")
     assert (b"x-should-retry", b"false") in refused.headers()
     for ticket, tokens in ((one, 10), (two, 2)):
         gate.settle(
@@ -505,6 +770,44 @@ def test_the_gateway_refuses_what_the_budget_cannot_pay() -> None:
     assert isinstance(ask(first), Ticket)
     assert ask(first).status == 429
     assert ask(world(60, 60)).status == 429
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "tokens"),
+    [
+        ("completions", {"prompt": ["a"] * 50, "max_tokens": 10}, 500),
+        ("completions", {"prompt": [1, 2, 3], "max_tokens": 10}, 10),
+        ("completions", {"prompt": ["a", "b"], "max_tokens": 10, "n": 3}, 60),
+        ("chat/completions", {"messages": [], "n": 8}, 800),
+        (
+            "chat/completions",
+            {"messages": [], "max_tokens": 1, "max_completion_tokens": 10**6},
+            10**6,
+        ),
+        ("chat/completions", {"messages": [], "max_tokens": 7, "tools": ["x" * 20_000]}, 7),
+    ],
+)
+def test_what_is_set_aside_is_the_most_that_a_request_may_cost(
+    path: str, asked: dict[str, Any], tokens: int
+) -> None:
+    key = Key(id="k", project_id="p", organisation_id="o")
+    route = Route(
+        project_id="p", name=MODEL, deployment_id="d", version_id="v", endpoints=("unix:/x",),
+        state="live", context_length=100,
+    )  # fmt: skip
+    snapshot = Snapshot(
+        keys={"s": key}, routes={("p", MODEL): route},
+        budgets={("project", "p"): Limit(left=10**12, spent=0)},
+        prices={("o", MODEL): (0, 1, 1000)},
+    )  # fmt: skip
+    body = json.dumps({"model": MODEL, **asked}).encode()
+    ticket = Gate(digest=lambda secret: secret).admit(
+        endpoint=f"/v1/{path}", authorization=b"Bearer s", body=body, snapshot=snapshot, now=0.0,
+        request_id="r",
+    )  # fmt: skip
+    assert isinstance(ticket, Ticket)
+    prompt = ticket.aside.amount - tokens * 1000
+    assert len(body) <= prompt < len(body) + 50 * 256 + 1
 
 
 def test_keys_that_may_not_call_or_not_from_there_are_refused_at_the_gate() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import random
@@ -18,7 +19,8 @@ from cluster.api_server import ApiServer, status
 from slipway_contracts import resources
 from slipway_contracts.workload import State
 from slipway_operator import reconcile
-from slipway_operator.cluster import Again, Cluster
+from slipway_operator.cluster import Again, Cluster, Conflict
+from slipway_operator.mirror import RAY_JOBS, RUNS, Mirror
 from slipway_operator.queue import Key, Queue
 
 KINDS = {"runs", "servedmodels", "rayjobs", "rayservices", "pods", "workloads"}
@@ -48,7 +50,10 @@ def asked(server: ApiServer, resource: dict[str, Any]) -> str:
 
 
 def looks(cluster: Cluster, plural: str, name: str, config: Any = None) -> float | None:
-    return reconcile.look(cluster, config or world.config(), plural, "slipway", name)
+    """A look by an operator that has just begun and has heard of everything."""
+    mirror = Mirror(cluster)
+    told(mirror)
+    return reconcile.look(mirror, config or world.config(), plural, "slipway", name)
 
 
 def state(server: ApiServer, name: str = RUN, plural: str = "runs") -> tuple[str, str]:
@@ -105,14 +110,83 @@ def test_a_run_is_made_followed_and_taken_down(server: ApiServer, cluster: Clust
     assert looks(cluster, "runs", RUN) == math.inf
 
 
-def test_a_look_at_what_has_not_changed_writes_nothing(server: ApiServer, cluster: Cluster) -> None:
+def told(mirror: Mirror) -> None:
+    for _ in mirror.compare("slipway"):
+        pass
+
+
+def test_a_look_at_what_has_not_changed_asks_for_nothing(
+    server: ApiServer, cluster: Cluster
+) -> None:
     asked(server, world.run())
-    looks(cluster, "runs", RUN)
+    mirror = Mirror(cluster)
+    told(mirror)
+    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    # Its look has told it what it made and wrote itself.
     before = len(server.requests)
-    looks(cluster, "runs", RUN)
-    methods = [method for method, _ in server.requests[before:]]
-    assert set(methods) == {"GET"}
-    assert len(methods) <= 4
+    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    assert server.requests[before:] == []
+
+
+def test_the_whole_life_of_a_run_takes_a_dozen_requests(
+    server: ApiServer, cluster: Cluster
+) -> None:
+    """As the watches tell of everything at once, which `compare` stands for here."""
+    asked(server, world.run())
+    mirror, count = Mirror(cluster), 0
+
+    def look() -> None:
+        nonlocal count
+        told(mirror)
+        before = len(server.requests)
+        reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+        count += len(server.requests) - before
+
+    look()
+    for deployment, job in [("Initializing", ""), ("Running", "PENDING"), ("Running", "RUNNING")]:
+        kuberay_says(server, deployment, job)
+        pod(server, "head", phase="Running")
+        look()
+        look()
+    kuberay_says(server, "Complete", "SUCCEEDED")
+    look()
+    look()
+    assert state(server) == ("succeeded", "Succeeded")
+    assert count <= 12
+
+
+def test_what_was_worked_out_from_an_old_reading_is_not_written(
+    server: ApiServer, cluster: Cluster
+) -> None:
+    asked(server, world.run())
+    mirror = Mirror(cluster)
+    told(mirror)
+    server.put("runs", RUN, {"metadata": {"labels": {"seen": "by-nobody"}}})
+    server.put("runs", RUN, {"metadata": {"finalizers": [reconcile.FINALIZER]}})
+    mirror.take(RUNS, "MODIFIED", {**server.get("runs", RUN), "status": {}})  # type: ignore[dict-item]
+    server.put("runs", RUN, {"status": {"reason": "of another operator"}})
+    with pytest.raises(Conflict):
+        reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    found = server.get("runs", RUN)
+    assert found is not None
+    assert found["status"] == {"reason": "of another operator"}
+    # The next look reads it anew.
+    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    assert state(server) == ("waiting", "Queued")
+
+
+def test_a_deletion_that_no_watch_told_of_is_found(server: ApiServer, cluster: Cluster) -> None:
+    asked(server, world.run())
+    mirror = Mirror(cluster)
+    told(mirror)
+    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    told(mirror)
+    server.delete("rayjobs", RUN)
+    assert mirror.told(RAY_JOBS, "slipway", RUN) is not None
+    assert list(mirror.compare("slipway")) == [("runs", "slipway", RUN)]
+    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    assert state(server) == ("failed", "Deleted")
+    assert list(mirror.compare("slipway")) == []
 
 
 def test_a_lost_head_ends_the_attempt_and_frees_its_machines(
@@ -289,6 +363,14 @@ def story(server: ApiServer, cluster: Cluster, name: str) -> None:
     assert server.get("rayjobs", name) is None
 
 
+def keep_told(mirror: Mirror, queue: Queue, over: threading.Event) -> None:
+    """In place of watches."""
+    while not over.wait(0.2):
+        with contextlib.suppress(Again):
+            for key in mirror.compare("slipway"):
+                queue.ask(Key(*key))
+
+
 def test_hundreds_of_runs_converge_while_a_fifth_of_all_requests_fails(
     server: ApiServer, cluster: Cluster
 ) -> None:
@@ -306,12 +388,16 @@ def test_hundreds_of_runs_converge_while_a_fifth_of_all_requests_fails(
         asked(server, run)
     server.fault = fault
     config = world.config()
+    mirror = Mirror(cluster)
 
     def look(key: Key) -> float | None:
-        return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
+        return reconcile.look(mirror, config, key.plural, key.namespace, key.name)
 
-    queue = Queue(look, threads=4, resync=0.3)
+    over = threading.Event()
+    queue = Queue(look, threads=4, resync=60)
+    comparing = threading.Thread(target=keep_told, args=(mirror, queue, over))
     queue.start()
+    comparing.start()
     for name in names:
         queue.ask(Key("runs", "slipway", name))
         queue.ask(Key("runs", "slipway", name))
@@ -330,6 +416,8 @@ def test_hundreds_of_runs_converge_while_a_fifth_of_all_requests_fails(
             assert time.monotonic() < until, "they did not all end"
             time.sleep(0.02)
     finally:
+        over.set()
+        comparing.join()
         queue.stop()
     assert all(server.get("rayjobs", name)["metadata"]["generation"] == 1 for name in names)  # type: ignore[index]
 

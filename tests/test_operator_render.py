@@ -78,8 +78,9 @@ def test_a_group_is_admitted_as_one_and_its_head_trains_nothing() -> None:
     cluster = job["spec"]["rayClusterSpec"]
     (group,) = cluster["workerGroupSpecs"]
     assert (group["replicas"], group["minReplicas"], group["maxReplicas"]) == (4, 4, 4)
-    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
-    assert limits == {"cpu": "16", "memory": "16Gi", "nvidia.com/mig-3g.40gb": "8"}
+    resources = group["template"]["spec"]["containers"][0]["resources"]
+    bounded = {"memory": "16Gi", "nvidia.com/mig-3g.40gb": "8"}
+    assert resources == {"limits": bounded, "requests": bounded | {"cpu": "16"}}
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     assert job["spec"]["suspend"] is True
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"

@@ -13,7 +13,8 @@ from cluster_world import condition, pod, queued, rayjob
 
 from slipway_contracts import resources
 from slipway_contracts.workload import State
-from slipway_operator.status import pods, queue, runs, served, write
+from slipway_operator.lines import Lines
+from slipway_operator.status import pods, runs, served, write
 from slipway_operator.status.seen import Seen, Verdict
 
 
@@ -95,7 +96,11 @@ def test_the_queue_tells_the_place_and_what_is_missing() -> None:
         queued("elsewhere", created="2026-11-22T07:00:00Z", queue="other"),
         mine,
     )
-    found = run_verdict("Suspended", seen={"queued": mine, "rivals": rivals})
+    lines = Lines()
+    for each in rivals:
+        lines.join(("slipway", each["metadata"]["name"]), each)
+    place = lines.place(("slipway", "mine"))
+    found = run_verdict("Suspended", seen={"queued": mine, "place": place})
     assert (found.state, found.word, found.position) == (WAITING, "Queued", 3)
     assert found.reason == f"place 3 in queue research: {message}"
 
@@ -124,8 +129,15 @@ def test_why_kueue_holds_a_run_back(conditions: list[Any], word: str, part: str)
 def test_who_was_evicted_queues_from_then_on() -> None:
     evicted = queued("a", condition("Evicted", "True", "Preempted", at="2026-11-22T10:00:00Z"))
     later = queued("b", created="2026-11-22T09:59:00Z")
-    assert queue.place(evicted, (evicted, later)) == 2
-    assert queue.place(later, (evicted, later)) == 1
+    lines, names = Lines(), [("slipway", "a"), ("slipway", "b")]
+    for name, each in zip(names, (evicted, later), strict=True):
+        lines.join(name, each)
+        lines.join(name, each)
+    assert [lines.place(name) for name in names] == [2, 1]
+    lines.join(names[1], queued("b", condition("QuotaReserved", "True")))
+    assert [lines.place(name) for name in names] == [1, 0]
+    lines.leave(names[0])
+    assert [lines.place(name) for name in names] == [0, 0]
 
 
 def test_a_run_that_kueue_has_admitted_starts() -> None:

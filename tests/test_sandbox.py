@@ -26,6 +26,7 @@ WAYS = {
     "as it is": "",
     "an ordinary user": ORDINARY,
     "without namespaces": ORDINARY + "walls.leave = lambda: False; ",
+    "by one who shares no files": "import os; os.umask(0o077); ",
     "without Landlock": "walls.landlock = lambda kept: walls.libc.prctl(38, 1, 0, 0, 0) != 0; ",
 }
 
@@ -224,6 +225,13 @@ def test_the_standard_library_is_there_and_lasts_from_call_to_call() -> None:
     assert "not a finite number" in fault("def grade(s, i): return float('nan')")
     assert "defines no function grade" in fault("x = 1")
     assert "No module named 'django'" in fault("import django")
+    # What a database would not take is told by its escape, though it went around its errors.
+    assert "half \\ud800 and \\x00" in fault(
+        "def grade(s, i): raise ValueError('half \\ud800 and \\x00')"
+    )
+    told = r"""b'{"error": "half \\ud800 and \\u0000"}\n'"""
+    around = f"import os\ndef grade(s, i):\n    os.write(1, {told})\n    os._exit(0)\n"
+    assert fault(around) == "half \\ud800 and \\x00"
     assert 'grader.py", line 2, in grade' in fault("def grade(s, i):\n    return s['none']\n")
 
 

@@ -108,6 +108,16 @@ def test_a_stream_on_the_wire_ends_with_done_and_carries_the_request_id(running:
     assert all("usage" not in json.loads(event[6:]) for event in events[:-2])
 
 
+def test_prompts_are_all_answered_or_refused(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "tiny", "max_tokens": 1}
+    whole = client.completions.create(prompt=["bar"] * 128, **asked)
+    assert [choice.index for choice in whole.choices] == list(range(128))
+    for prompts, n in ((129, 1), (65, 2)):
+        with pytest.raises(openai.BadRequestError, match=f"holds {prompts} prompts") as refused:
+            client.completions.create(prompt=["bar"] * prompts, n=n, **asked)
+        assert refused.value.param == "prompt"
+
+
 def test_several_choices_and_prompts(client: openai.OpenAI) -> None:
     asked: dict[str, Any] = {"model": "tiny", "max_tokens": 8, "temperature": 1.0, "seed": 11}
     two = client.completions.create(prompt=["bar", "chart"], n=2, **asked)
@@ -157,6 +167,17 @@ def test_models_health_and_metrics(running: Running, client: openai.OpenAI) -> N
         ({"max_tokens": 0}, 400, "max_tokens", None, "from 1 or more, not 0"),
         ({"n": 129}, 400, "n", None, "from 1 to 128"),
         ({"stop": [""]}, 400, "stop", None, "non-empty"),
+        ({"stop": {}}, 400, "stop", None, "a string or a list"),
+        ({"stop": 0}, 400, "stop", None, "a string or a list"),
+        ({"stop": False}, 400, "stop", None, "a string or a list"),
+        ({"extra_body": {"top_k": 2**70}}, 400, "top_k", None, "from 0 to 1000000"),
+        (
+            {"prediction": {"type": "content", "content": "x"}},
+            400,
+            "prediction",
+            "unsupported_parameter",
+            "leave it out",
+        ),
         ({"logit_bias": {"999": 1}}, 400, "logit_bias", None, "must map token ids"),
         ({"messages": []}, 400, "messages", None, "non-empty list"),
         ({"messages": [{"role": "robot", "content": "x"}]}, 400, "messages[0].role", None, "robot"),

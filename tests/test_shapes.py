@@ -125,6 +125,8 @@ def test_pydantic_models_are_parsed_by_the_client(client: openai.OpenAI) -> None
         ({"type": "thing"}, "", "thing"),
         ({"type": "string", "format": "colour"}, "", "colour"),
         ({"items": 5}, ".items", ""),
+        ({"properties": {"a": {"minimum": -(10**30)}}}, ".properties.a", "64 bits"),
+        ({"enum": [10**30]}, "", "64 bits"),
     ],
 )  # fmt: skip
 def test_a_schema_that_cannot_be_kept_is_refused_with_its_place(

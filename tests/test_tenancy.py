@@ -107,3 +107,31 @@ def test_errors_have_one_shape_everywhere(api: Any) -> None:
         error = answer.json()["error"]
         assert {"code", "message", "details", "request_id"} <= set(error)
         assert error["request_id"] == answer["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/keys", "/api/v1/me", "/api/v1/nothing", "/v1/files", "/api/v1/health"]
+)
+def test_no_answer_is_kept_framed_or_run(api: Any, path: str) -> None:
+    """Opened in a tab of its own an answer is text, and nobody on the way keeps it."""
+    answer = api.get(path)
+    assert answer["cache-control"] == "no-store"
+    assert answer["x-content-type-options"] == "nosniff"
+    assert answer["x-frame-options"] == "DENY"
+    assert answer["referrer-policy"] == "same-origin"
+    if answer.status_code < 400:
+        assert "frame-ancestors 'none'; sandbox" in answer["content-security-policy"]
+    assert "access-control-allow-origin" not in answer
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+def test_a_form_of_another_site_changes_nothing(api: Any, kind: str) -> None:
+    """What a browser sends without asking first is no body here."""
+    refused = api.generic("POST", "/api/v1/datasets", 'name=x&{"name": "x"}', content_type=kind)
+    assert refused.status_code == 415
+    assert api.get("/api/v1/datasets").json()["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/keys", "/v1/files", "/scim/v2/Users"])
+def test_trace_is_not_spoken(api: Any, path: str) -> None:
+    assert api.generic("TRACE", path).status_code in {401, 405}

@@ -130,7 +130,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 
 def test_an_external_model_keeps_its_credential_to_itself(
-    api: Any, owner: Any, key_file: Path
+    api: Any, owner: Any, key_file: Path, public: Any
 ) -> None:
     body = {"name": "far", "url": "https://api.example.com/v1/", "model": "gpt-x",
             "credential": "sk-theirs-0123456789"}  # fmt: skip
@@ -153,7 +153,7 @@ def test_an_external_model_keeps_its_credential_to_itself(
 
 
 def test_only_an_owner_registers_and_a_name_is_taken_once(
-    api: Any, api_for: Any, owner: Any, deployed: None
+    api: Any, api_for: Any, owner: Any, deployed: None, public: Any
 ) -> None:
     body = {"name": "far", "url": "https://api.example.com/v1"}
 
@@ -164,7 +164,9 @@ def test_only_an_owner_registers_and_a_name_is_taken_once(
     assert [post(api), post(api), post(api, name="one")] == [201, 409, 409]
 
 
-def test_a_new_address_needs_its_credential(owner: Any, key_file: Path) -> None:
+def test_a_new_address_needs_its_credential(
+    owner: Any, key_file: Path, public: dict[str, list[str]]
+) -> None:
     now = timezone.now()
     row = services.register(
         project_id=owner.project_id, name="far", url="https://api.example.com/v1",
@@ -202,6 +204,26 @@ def test_private_places_are_not_asked(public: dict[str, list[str]], found: list[
     public["api.example.com"] = found
     with pytest.raises(addresses.NotAllowed, match="not public"):
         services.resolve(services.place_of("https://api.example.com/v1"))
+
+
+def test_a_private_place_is_refused_when_it_is_registered(
+    api: Any, public: dict[str, list[str]], key_file: Path
+) -> None:
+    public |= {"127.0.0.1": ["127.0.0.1"], "inside.example": ["10.0.0.7"]}
+    for host in ("127.0.0.1", "inside.example"):
+        refused = api.post(
+            "/api/v1/externals", {"name": "far", "url": f"https://{host}/v1"}, format="json"
+        )
+        assert refused.status_code == 422
+        (detail,) = refused.json()["error"]["details"]
+        assert (detail["field"], detail["value"]) == ("url", f"https://{host}/v1")
+    # Not known yet is not forbidden; and what is there already may not move inside.
+    body = {"name": "far", "url": "https://later.example/v1"}
+    made = api.post("/api/v1/externals", body, format="json")
+    assert made.status_code == 201
+    one = f"/api/v1/externals/{made.json()['id']}"
+    moved = api.patch(one, {"url": "https://inside.example/v1"}, format="json")
+    assert moved.status_code == 422
 
 
 def test_a_named_network_may_be_asked_and_no_other(

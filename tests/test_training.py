@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 from datetime import timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import create_autospec
@@ -39,7 +40,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     shelf = Shelf()
     for module, names in (
         (registry, ("ready_version", "whole_of", "hold", "release", "register_result", "exists")),
-        (datasets, ("published_version", "hold", "release", "holders")),
+        (datasets, ("published_version", "rows_at", "hold", "release", "holders")),
     ):
         for name in names:
             # The stand-in has the real one's signature, so a call it would refuse fails here too.
@@ -282,6 +283,42 @@ def test_a_large_dataset_is_sampled_and_its_longest_row_still_found(
         == rows.Row(number=501, tokens=whole.longest)
     )
     assert abs(sampled.tokens - whole.tokens) < 0.05 * whole.tokens
+
+
+def test_rows_are_counted_in_tokens_of_the_model_that_is_to_learn_from_them(
+    api: Any, ask: services.Ask
+) -> None:
+    query = f"base={ask.base_version_id}&dataset={ask.dataset_version_id}"
+    found = api.get(f"/api/v1/training/token-lengths?{query}").data
+    bars, longest = found["bars"], found["longest"]
+    assert found["exact"] is True
+    assert sum(bar["rows"] for bar in bars) == 40
+    assert bars[0]["low"] <= longest[-1]["tokens"] <= longest[0]["tokens"] <= bars[-1]["high"]
+    assert all(one["high"] + 1 == two["low"] for one, two in pairwise(bars))
+    assert found["tokens"] <= 40 * longest[0]["tokens"]
+    refused = api.get(f"/api/v1/training/token-lengths?base={ask.base_version_id}")
+    assert refused.status_code == 422
+
+
+def test_the_rows_behind_a_bar_of_tokens_are_read_by_the_page(
+    api: Any, ask: services.Ask, shelf: Shelf, owner: Any
+) -> None:
+    words = ["four " * (1 + number % 3) for number in range(30)]
+    dataset = shelf.add_dataset(owner.project_id, [chat("how many", each) for each in words])
+    query = f"base={ask.base_version_id}&dataset={dataset.id}"
+    bar = api.get(f"/api/v1/training/token-lengths?{query}").data["bars"][-1]
+    query += f"&at_least={bar['low']}&at_most={bar['high']}"
+    path = f"/api/v1/training/token-lengths/rows?{query}"
+    first = api.get(f"{path}&limit=6").data
+    assert first["rows"] == bar["rows"] == 10
+    assert [each["number"] for each in first["data"]] == [2, 5, 8, 11, 14, 17]
+    assert all(bar["low"] <= each["tokens"] <= bar["high"] for each in first["data"])
+    assert first["data"][0]["row"] == chat("how many", words[2])
+    rest = api.get(f"{path}&limit=6&cursor={first['next_cursor']}").data
+    assert [each["number"] for each in rest["data"]] == [20, 23, 26, 29]
+    assert rest["next_cursor"] is None
+    assert api.get(f"{path}&limit=101").status_code == 422
+    assert api.get(f"{path}&cursor=99").data["data"] == []
 
 
 def test_a_dry_run_makes_nothing_and_its_estimate_is_kept_and_compared(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery.signals import worker_init
 from kombu import Connection
 
+from slipway.worker import app as _app  # noqa: F401 - it connects to the signal
 from slipway.worker import folder_broker
 
 
@@ -85,3 +89,21 @@ def test_every_domain_with_a_life_is_watched_by_its_own_loop() -> None:
         model, step = watched[label]
         assert model._meta.label_lower == label
         assert callable(step)
+
+
+def test_a_worker_makes_the_place_of_its_schedule(folder: Path, settings: Any) -> None:
+    settings.RUN_DIR = folder / "not" / "there"
+    settings.BROKER_URL = "redis://nowhere"
+    worker_init.send(sender=None)
+    assert settings.RUN_DIR.is_dir()
+
+
+def test_the_worker_has_threads_that_no_long_step_can_hold() -> None:
+    from slipway.cli import supervise
+    from slipway.worker import tasks
+
+    held = sum({id(slots): slots._initial_value for slots in tasks.LONG.values()}.values())
+    chart = Path(__file__).parents[1] / "helm" / "slipway" / "templates" / "deployments.yaml"
+    for told in (" ".join(supervise.COMMANDS["worker"]), chart.read_text()):
+        (threads,) = re.findall(r"--concurrency=(\d+)", told)
+        assert int(threads) > held

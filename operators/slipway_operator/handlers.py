@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import threading
 from typing import Any
 
 import kopf
 from prometheus_client import start_http_server
 
-from slipway_contracts.resources import GROUP, LABEL, VERSION
+from slipway_contracts.resources import LABEL
 from slipway_operator import reconcile
-from slipway_operator.cluster import Cluster
+from slipway_operator.cluster import Again, Cluster
 from slipway_operator.config import Config
+from slipway_operator.mirror import ALL, OF_OURS, RUNS, SERVED, Mirror, concerned
 from slipway_operator.queue import Key, Queue
 
+logger = logging.getLogger(__name__)
+
 THREADS = 8
-#: Everything is looked at this often even if no event came: watches lose events.
-RESYNC_SECONDS = 60.0
-#: Of one workload several pods change at once; a moment later one look sees them all.
+#: What the watches told is compared this often with what there is: watches lose events.
+COMPARE_SECONDS = 60.0
+#: And everything is looked at this often, whatever else is forgotten.
+RESYNC_SECONDS = 900.0
 SETTLE_SECONDS = 0.2
 
 
@@ -33,19 +39,22 @@ def run(
 
     Copies that share a peering agree by priority who works; equal ones would all stand by.
     """
-    cluster = Cluster()
+    mirror = Mirror(Cluster())
 
     def look(key: Key) -> float | None:
-        return reconcile.look(cluster, config, key.plural, key.namespace, key.name)
+        return reconcile.look(mirror, config, key.plural, key.namespace, key.name)
 
     queue = Queue(look, threads=THREADS, resync=RESYNC_SECONDS)
     # Quiet: that a handler was called is nothing to tell.
     kopf.configure(quiet=True, log_format=kopf.LogFormat.FULL)
     start_http_server(metrics_port)
     queue.start()
+    over = threading.Event()
+    comparing = threading.Thread(target=_compare, args=(mirror, queue, namespace, over))
+    comparing.start()
     try:
         kopf.run(
-            registry=registry(queue, wide=namespace is None),
+            registry=registry(queue, mirror, wide=namespace is None),
             namespaces=[namespace] if namespace else [],
             clusterwide=namespace is None,
             peering_name=peering,
@@ -54,10 +63,23 @@ def run(
             liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
         )
     finally:
+        over.set()
         queue.stop()
+        comparing.join(20)
 
 
-def registry(queue: Queue, *, wide: bool) -> kopf.OperatorRegistry:
+def _compare(mirror: Mirror, queue: Queue, namespace: str | None, over: threading.Event) -> None:
+    while not over.wait(COMPARE_SECONDS):
+        try:
+            for key in mirror.compare(namespace):
+                queue.ask(Key(*key))
+        except Again as error:
+            logger.warning("what the watches told could not be compared: %s", error)
+        except Exception:
+            logger.exception("what the watches told could not be compared")
+
+
+def registry(queue: Queue, mirror: Mirror, *, wide: bool) -> kopf.OperatorRegistry:
     """Handlers of all kinds that matter; each only says what to look at."""
     found = kopf.OperatorRegistry()
 
@@ -76,23 +98,15 @@ def registry(queue: Queue, *, wide: bool) -> kopf.OperatorRegistry:
         # in vain for a minute. What is installed later is found by the resync.
         settings.scanning.disabled = not wide
 
-    @kopf.on.event(GROUP, VERSION, kopf.EVERYTHING, registry=found)
-    def ours(event: Any, resource: Any, namespace: str, name: str, **_: Any) -> None:
-        key = Key(resource.plural, namespace, name)
-        if event["type"] != "DELETED" and key.plural in reconcile.KINDS:
-            queue.ask(key)
+    def told(event: Any, resource: Any, body: Any, **_: Any) -> None:
+        kind = (resource.group, resource.version, resource.plural)
+        mirror.take(kind, event["type"], event["object"])
+        # Of one workload several things change at once; a moment later one look sees them all.
+        after = 0.0 if kind in (RUNS, SERVED) else SETTLE_SECONDS
+        for key in concerned(kind, body):
+            queue.ask(Key(*key), after=after)
 
-    for plural, kind in reconcile.KINDS.items():
-        group, version, made = kind.made
-
-        @kopf.on.event(group, version, made, labels={LABEL: kopf.PRESENT}, registry=found, id=made)
-        def theirs(namespace: str, name: str, owner: str = plural, **_: Any) -> None:
-            queue.ask(Key(owner, namespace, name), after=SETTLE_SECONDS)
-
-    @kopf.on.event("kueue.x-k8s.io", "v1beta1", "workloads", registry=found)
-    @kopf.on.event("", "v1", "pods", labels={LABEL: kopf.PRESENT}, registry=found)
-    def parts(body: Any, namespace: str, **_: Any) -> None:
-        if (found := reconcile.subject(body)) is not None:
-            queue.ask(Key(found[0], namespace, found[1]), after=SETTLE_SECONDS)
-
+    for kind in ALL:
+        labels = {LABEL: kopf.PRESENT} if kind in OF_OURS else None
+        kopf.on.event(*kind, labels=labels, registry=found, id="/".join(kind))(told)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import math
 import threading
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 LOOKS = Counter("slipway_operator_looks_total", "Looks at resources.", ["kind", "outcome"])
 SECONDS = Histogram("slipway_operator_look_seconds", "How long a look took.", ["kind"])
-WAITING = Gauge("slipway_operator_waiting", "Resources that want a look.")
+WAITING = Gauge("slipway_operator_waiting", "Resources that will be looked at, now or later.")
 KNOWN = Gauge("slipway_operator_resources", "Resources that are looked after.")
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -37,6 +38,8 @@ class Queue:
         self._resync = resync
         self._changed = threading.Condition()
         self._at: dict[Key, float] = {}
+        #: The same by time; what is not in `_at` like this any more is skipped.
+        self._heap: list[tuple[float, Key]] = []
         self._busy: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._known: set[Key] = set()
@@ -67,6 +70,8 @@ class Queue:
             if self._at.get(key, float("inf")) <= at:
                 return
             self._at[key] = at
+            heapq.heappush(self._heap, (at, key))
+            WAITING.set(len(self._at))
             self._changed.notify()
 
     def _work(self) -> None:
@@ -74,6 +79,9 @@ class Queue:
             again = self._look_at(key)
             with self._changed:
                 self._busy.discard(key)
+                if key in self._at:
+                    # It was asked for meanwhile, and passed over.
+                    heapq.heappush(self._heap, (self._at[key], key))
                 if again == math.inf:
                     self._known.discard(key)
                     KNOWN.set(len(self._known))
@@ -84,16 +92,20 @@ class Queue:
     def _next(self) -> Key | None:
         with self._changed:
             while not self._stopped:
+                while self._heap and self._is_old(*self._heap[0]):
+                    heapq.heappop(self._heap)
                 now = time.monotonic()
-                free = [(at, key) for key, at in self._at.items() if key not in self._busy]
-                WAITING.set(sum(at <= now for at, _ in free))
-                at, key = min(free, default=(float("inf"), None))
-                if key is not None and at <= now:
+                if self._heap and self._heap[0][0] <= now:
+                    key = heapq.heappop(self._heap)[1]
                     del self._at[key]
                     self._busy.add(key)
+                    WAITING.set(len(self._at))
                     return key
-                self._changed.wait(at - now if key is not None else None)
+                self._changed.wait(self._heap[0][0] - now if self._heap else None)
             return None
+
+    def _is_old(self, at: float, key: Key) -> bool:
+        return key in self._busy or self._at.get(key) != at
 
     def _look_at(self, key: Key) -> float:
         """Do it; seconds until the next look, which comes at the latest with the resync."""

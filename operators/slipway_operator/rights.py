@@ -7,13 +7,24 @@ from typing import Any
 from slipway_contracts.resources import GROUP, RESOURCES
 
 _OURS = sorted(resource.plural for resource in RESOURCES)
-#: Service account → rules: groups, resources, verbs. Nothing here is for the whole cluster.
+_KUEUE = "kueue.x-k8s.io"
+#: Service account → rules: groups, resources, verbs. `queues` is what the control plane gets
+#: besides where it keeps Kueue's queues; it alone is for the whole cluster, as they are.
 RIGHTS: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "control-plane": [
         # A server-side apply that makes an object needs `create` besides `patch`.
         (GROUP, _OURS, ["create", "delete", "get", "list", "patch"]),
         ("", ["pods"], ["get", "list"]),
         ("", ["pods/log"], ["get"]),
+    ],
+    "queues": [
+        (
+            _KUEUE,
+            ["clusterqueues", "cohorts", "localqueues", "resourceflavors"],
+            ["create", "delete", "get", "list", "patch"],
+        ),
+        # The queues are owned by this very role, so that they go with the chart.
+        ("rbac.authorization.k8s.io", ["clusterroles"], ["get"]),
     ],
     "operator": [
         (GROUP, _OURS, ["get", "list", "patch", "watch"]),
@@ -25,7 +36,7 @@ RIGHTS: dict[str, list[tuple[str, list[str], list[str]]]] = {
             ["rayjobs", "rayservices"],
             ["create", "delete", "get", "list", "patch", "watch"],
         ),
-        ("kueue.x-k8s.io", ["workloads"], ["get", "list", "watch"]),
+        (_KUEUE, ["workloads"], ["get", "list", "watch"]),
         ("", ["pods"], ["get", "list", "watch"]),
         ("", ["events"], ["create", "patch"]),
         # By this resource the operator's copies agree who works.

@@ -20,7 +20,7 @@ from slipway.backends.objects import folder_urls  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
 from slipway.door.api.inward import Caller, Turned  # noqa: E402
 from slipway.door.api.live import PATHS, Live  # noqa: E402
-from slipway.gateway import metrics  # noqa: E402
+from slipway.gateway import errors, metrics  # noqa: E402
 from slipway.gateway.asgi import Gateway, address_of  # noqa: E402
 from slipway.gateway.errors import Refusal  # noqa: E402
 from slipway.gateway.server import HotProtocol  # noqa: E402
@@ -30,7 +30,8 @@ STORAGE = "/storage/"
 #: What of /v1 is kept, not computed: these paths and what is below them.
 KEPT = (
     "/v1/files", "/v1/uploads", "/v1/fine_tuning", "/v1/batches", "/v1/evals", "/v1/responses",
-    "/v1/moderations", "/v1/organization", "/v1/openapi.json",
+    "/v1/conversations", "/v1/moderations", "/v1/organization", "/v1/projects",
+    "/v1/openapi.json",
 )  # fmt: skip
 gateway = Gateway()
 
@@ -56,6 +57,8 @@ live = Live(gateway, caller)
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await gateway.lifespan(receive, send)
+    elif scope["type"] == "http" and (refusal := encoded(scope)) is not None:
+        await _refuse_door(send, refusal)
     elif scope["type"] == "http" and scope["path"] in PATHS:
         await live(scope, receive, send)
     elif scope["type"] == "http" and is_kept(scope["method"], scope["path"]):
@@ -68,6 +71,12 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await _refuse(send, *fault)
     else:
         await django_app(scope, receive, send)
+
+
+def encoded(scope: dict[str, Any]) -> Refusal | None:
+    """A refusal, if this is a request to /v1 whose body is compressed."""
+    here = (scope["path"] + "/").startswith("/v1/")
+    return errors.encoded(dict(scope["headers"])) if here else None
 
 
 async def show_metrics(scope: dict[str, Any], send: Any) -> None:
@@ -89,7 +98,7 @@ def is_kept(method: str, path: str) -> bool:
     if method == "DELETE" and path.startswith("/v1/models/"):
         return True
     if path == "/v1/chat/completions":
-        return method == "GET"
+        return method in {"GET", "HEAD"}
     if path.startswith("/v1/chat/completions/"):
         return True
     return path.startswith(KEPT) and any(path == p or path.startswith(p + "/") for p in KEPT)
@@ -141,7 +150,10 @@ class _TooMuch(Exception):
 
 async def _refuse_door(send: Any, refusal: Refusal) -> None:
     request_id = f"req_{secrets.token_hex(12)}".encode()
-    head = [*refusal.headers(), (b"x-request-id", request_id), (b"connection", b"close")]
+    head = [
+        *refusal.headers(), (b"x-request-id", request_id), (b"connection", b"close"),
+        (b"openai-version", b"2020-10-01"), (b"openai-processing-ms", b"0"),
+    ]  # fmt: skip
     await send({"type": "http.response.start", "status": refusal.status, "headers": head})
     await send({"type": "http.response.body", "body": refusal.body()})
 

@@ -8,16 +8,25 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 NONCE = "NONCE-OF-THIS-ANSWER"
 TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "png": "image/png"}
 NOT_BUILT = "The console is not built here: run `make console`. The API stands: /api/v1/docs\n"
 
 
+@csrf_exempt
 def page(request: HttpRequest) -> HttpResponse:
     """The one page of the console; which view it shows is decided by its own router."""
+    if "authorization" in request.headers:
+        # A browser sends none here: it is a program whose address lacks its last part.
+        door = f"{settings.PUBLIC_URL}/v1"
+        says = f"There is nothing at {request.path}. A client's base URL ends in /v1: {door}."
+        error = {"message": says, "type": "invalid_request_error", "param": None,
+                 "code": "unknown_url"}  # fmt: skip
+        return JsonResponse({"error": error}, status=404)
     file = settings.CONSOLE_DIR / "index.html"
     if request.method not in {"GET", "HEAD"}:
         return HttpResponse(status=405, headers={"allow": "GET, HEAD"})

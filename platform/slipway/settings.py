@@ -72,8 +72,9 @@ def _database(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": 60,
-            "CONN_HEALTH_CHECKS": True,
+            # Each request has a thread of its own in the web process: a connection that outlives
+            # its request is used by nobody again, and soon the server has none left to give.
+            "CONN_MAX_AGE": 0,
             "OPTIONS": {"connect_timeout": 5},
         }
     raise ValueError(
@@ -99,6 +100,8 @@ INSTALLED_APPS = [
     "slipway.audit",
     "slipway.metering",
     "slipway.limits",
+    "slipway.quotas",
+    "slipway.capacity",
     "slipway.datasets",
     "slipway.registry",
     "slipway.training",
@@ -106,9 +109,11 @@ INSTALLED_APPS = [
     "slipway.deployments",
     "slipway.traffic",
     "slipway.door",
+    "slipway.notices",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",
+    "slipway.core.tenants.Net",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -144,10 +149,13 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "slipway.tenancy.services.passwords.NoWordsOfThePlace"},
 ]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
+#: Seconds without a request after which a session is over before its age.
+SESSION_IDLE = 2 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
 if PUBLIC_URL.startswith("https://"):
     # Bound to this host and to TLS by the name itself.
@@ -169,7 +177,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["slipway.tenancy.permissions.MayChange"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["slipway.core.parsing.Json"],
     "DEFAULT_PAGINATION_CLASS": "slipway.core.http.Keyset",
     "DEFAULT_SCHEMA_CLASS": "slipway.core.schema.Schema",
     "EXCEPTION_HANDLER": "slipway.core.http.exception_handler",
@@ -198,6 +206,15 @@ SPECTACULAR_SETTINGS = {
         "RevisionPhase": "slipway.deployments.models.RevisionPhase",
         "ModelVersionPhase": "slipway.registry.models.VersionPhase",
         "ModelExportPhase": "slipway.registry.models.ExportPhase",
+        "ModelKind": "slipway.registry.models.Kind",
+        "LicenceState": "slipway.editions.api.STATES",
+        "QuotaRequestState": "slipway.quotas.models.State",
+        "QuotaRequestKind": "slipway.quotas.models.Request.Kind",
+        "NoticeKind": "slipway.notices.models.Target.Kind",
+        "NoticePhase": "slipway.notices.models.Phase",
+        "Happening": "slipway.notices.models.Happening",
+        "IdentityProviderKind": "slipway.tenancy.models.ProviderKind",
+        "SecondFactorKind": "slipway.tenancy.models.FactorKind",
     },
 }
 
@@ -214,6 +231,14 @@ COMPUTE = {
 NODE_SOCKET = RUN_DIR / "node.sock"
 #: Where workloads live on Kubernetes; empty: the namespace of the pod itself.
 KUBERNETES_NAMESPACE = os.environ.get("SLIPWAY_NAMESPACE", "")
+#: Who is told how much each project may take; empty: nobody.
+QUEUES = {"": "", "kueue": "slipway.backends.queues.kueue.Kueue"}[
+    os.environ.get("SLIPWAY_QUEUES", "")
+]
+#: The ClusterRole that owns the queues, so that they go with it.
+QUEUES_OWNER = os.environ.get("SLIPWAY_QUEUES_OWNER", "")
+#: The accelerator's name among a node's resources.
+GPU_RESOURCE = os.environ.get("SLIPWAY_GPU_RESOURCE", "nvidia.com/gpu")
 
 MLFLOW_URI = os.environ.get("SLIPWAY_MLFLOW_URI", f"sqlite:///{HOME / 'mlflow.sqlite3'}")
 TRACKING = "slipway.backends.tracking.mlflow.MLflow"
@@ -227,6 +252,18 @@ COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
+#: The mail server: smtp://user:password@host:587 speaks TLS after STARTTLS, smtps:// at once;
+#: `?tls=0` for one on this machine that speaks none. No mail is sent without one.
+_smtp = urlsplit(os.environ.get("SLIPWAY_SMTP_URL", ""))
+EMAIL_HOST = _smtp.hostname or ""
+EMAIL_PORT = _smtp.port or {"smtps": 465}.get(_smtp.scheme, 587)
+EMAIL_HOST_USER = unquote(_smtp.username or "")
+EMAIL_HOST_PASSWORD = unquote(_smtp.password or "")
+EMAIL_USE_SSL = _smtp.scheme == "smtps"
+EMAIL_USE_TLS = not EMAIL_USE_SSL and "tls=0" not in _smtp.query
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("SLIPWAY_MAIL_FROM", "slipway@localhost")
+
 #: Raw Ed25519 key that licences are checked against, in hex.
 LICENCE_PUBLIC_KEY = bytes.fromhex(os.environ.get("SLIPWAY_LICENCE_PUBLIC_KEY", ""))
 
@@ -243,6 +280,8 @@ EXTERNAL_NETWORKS = [
 EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 
 #: What training on a million tokens costs, and the currency that prices are shown in.
+#: What was put into the bin can be brought back for so long.
+BIN_DAYS = int(os.environ.get("SLIPWAY_BIN_DAYS", "7"))
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))
 CURRENCY = os.environ.get("SLIPWAY_CURRENCY", "CNY")
 
@@ -259,7 +298,12 @@ IMPORT_PATHS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "slipway.core.logs.Line",
+            "format": "%(asctime)s %(levelname)s %(request)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # One line a request of ours to others says nothing that their answers do not.
     "loggers": {"httpx": {"level": "WARNING"}},

@@ -20,7 +20,10 @@ DOMAINS = [
     "traffic",
     "metering",
     "limits",
+    "quotas",
     "live",
+    "overview",
+    "notices",
 ]
 
 
@@ -30,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     *(path("api/v1/", include(f"slipway.{domain}.api")) for domain in DOMAINS),
     path("v1/", include("slipway.door.api")),
+    path("scim/v2/", include("slipway.tenancy.api.scim")),
     path("storage/", include(storage)),
     path("", include("slipway.console")),
 ]

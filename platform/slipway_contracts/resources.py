@@ -59,6 +59,8 @@ def to_resource(workload: Workload) -> dict[str, Any]:
     """The custom resource that asks for this workload; the namespace is the caller's."""
     resource = resource_of(workload.kind)
     spec = {camel(field): getattr(workload, field) for field in resource.fields}
+    if workload.queue:
+        spec["placement"] = {"queue": workload.queue}
     return {
         "apiVersion": API_VERSION,
         "kind": resource.kind,
@@ -76,6 +78,7 @@ def workload_of(resource: dict[str, Any]) -> Workload:
     spec = resource["spec"]
     given = {field: spec[camel(field)] for field in kind.fields if camel(field) in spec}
     given["kind"] = Kind(given["kind"]) if "kind" in given else kind.workloads[0]
+    given["queue"] = (spec.get("placement") or {}).get("queue", "")
     return Workload(name=resource["metadata"]["name"], **given)
 
 

@@ -37,6 +37,8 @@ class Workload:
     #: Unix seconds of the request; with `priority` (higher first) it orders the queue.
     submitted_at: float = 0.0
     priority: int = 0
+    #: Where the cluster has queues, the one it stands in; empty for the installation's own.
+    queue: str = ""
     #: Processes that train together; more than one runs under Ray Train.
     workers: int = 1
     gpus: int = 0

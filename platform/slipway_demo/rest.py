@@ -30,6 +30,10 @@ class Rest:
             base_url=f"{url}/api/v1/", headers={"authorization": f"Bearer {key}"}, timeout=60
         )
 
+    def close(self) -> None:
+        """Give its connections back; nothing can be asked afterwards."""
+        self._http.close()
+
     def get(self, path: str, **params: Any) -> Any:
         return self._send("GET", path, params=params)
 

@@ -32,14 +32,22 @@ class Broken(Exception):
 class Story:
     """Seven steps; each looks first whether an earlier telling has done it already."""
 
-    def __init__(self, *, url: str, key: str, folder: pathlib.Path, seed: int) -> None:
+    def __init__(
+        self, *, url: str, key: str, folder: pathlib.Path, seed: int, gateway: str = ""
+    ) -> None:
         self.rest = Rest(url, key)
-        self.door = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=5, timeout=120)
+        base_url = f"{gateway or url}/v1"
+        self.door = openai.OpenAI(base_url=base_url, api_key=key, max_retries=5, timeout=120)
         self.folder = folder
         self.seed = seed
         self.tuned = f"{MODEL}-line" if seed == 7 else f"{MODEL}-line-{seed}"
         self.console = Console(highlight=False)
         self.seconds: dict[str, float] = {}
+
+    def close(self) -> None:
+        """Give all connections back; nothing can be told afterwards."""
+        self.rest.close()
+        self.door.close()
 
     def tell(self) -> bool:
         """Tell all of it; True if the fine-tuned model passed its gate."""

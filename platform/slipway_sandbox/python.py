@@ -41,7 +41,15 @@ class NoJail(Exception):
 
 
 class GraderFault(Exception):
-    """The grader itself is at fault: its text, an exception, a limit; the text says which."""
+    """The grader itself is at fault: its text, an exception, a limit; the text says which.
+
+    What it says of itself may hold what no database takes, half a surrogate pair or NUL, which is
+    told by its escape here: on this side of the wall, where it cannot be got around.
+    """
+
+    def __init__(self, text: str) -> None:
+        kept = text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+        super().__init__(kept)
 
 
 class PythonGrader:

@@ -85,6 +85,8 @@ def empty_root(kept: list[str]) -> bool:
         root = b"/tmp"  # any folder that is there; it is covered in this namespace only
         _asked(libc.mount(b"none", root, b"tmpfs", 0, b"size=64k,mode=755"), "mount")
         os.chdir(root)
+        # Whoever started us may keep their files to themselves; these are for an ordinary user.
+        os.umask(0o022)
         for path, tree in trees:
             inside = path.lstrip("/").encode()
             os.makedirs(inside, exist_ok=True)  # noqa: PTH103 - pathlib is slow to load

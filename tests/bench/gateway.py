@@ -1,6 +1,6 @@
 """What the gateway costs, against nginx and other gateways, in one run.
 
-    python tests/bench/gateway.py [--parts cost,delay,scale] [--seconds 3] [--rounds 5]
+    python tests/bench/gateway.py [--parts cost,delay,scale,tenants] [--seconds 3] [--rounds 5]
         [--litellm ENV/bin/litellm] [--portkey DIR/node_modules]
 
 All have the same engine of fixed answers and the same clients, each one process pinned to core 0,
@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,26 +194,73 @@ def scale(folder: Path, path: str, given: argparse.Namespace) -> None:
         many.end()
 
 
+def begin_engine(name: str, path: str, port: int, delay: float = 0.0) -> Subject:
+    command = [sys.executable, __file__, "--serve", path, str(port), str(delay)]
+    return Subject(name, subprocess.Popen(command), port)
+
+
+def tenants(folder: Path, theirs: str, given: argparse.Namespace) -> None:
+    """What one tenant feels of another that floods, hangs or does not read.
+
+    Its engine takes 50 ms an answer. What the other's clients and engine cost on the core that
+    they share with those who measure is kept small by running them at the lowest priority.
+    """
+    ours = f"{folder}/ours.sock"
+    engine = begin_engine("ours", ours, free_port(), delay=0.05)
+    neighbour = {"NEIGHBOUR": f"unix:{theirs}"}
+    subject = gateway(folder, ours, core=0, **neighbour)
+    limited = gateway(folder, ours, core=0, NEIGHBOURS_LIMIT="600", **neighbour)
+    found: dict[str, list[Measured]] = {}
+    cases = (("alone", subject, ""), ("flood", subject, "flood"),
+             ("flood over its limit", limited, "flood"), ("hung engine", subject, "hang"),
+             ("streams not read", subject, "unread"))  # fmt: skip
+    try:
+        for _ in range(given.rounds):
+            for name, at, kind in cases:
+                found.setdefault(name, []).append(beside(at, kind, given.seconds))
+    finally:
+        for one in (subject, limited, engine):
+            one.end()
+    print("\na tenant's 100 requests a second, while another …: p50, p99 ms, p99 against alone")
+    alone = statistics.median(run["p99"] for run in found["alone"])
+    for name, runs in found.items():
+        p50, p99 = (statistics.median(run[key] for run in runs) for key in ("p50", "p99"))
+        print(f"  {name:22} {p50:7.1f} {p99:7.1f}   {p99 / alone:.2f}x", flush=True)
+
+
+def beside(subject: Subject, kind: str, seconds: float) -> Measured:
+    """A tenant's requests while a neighbour of this kind, if any, is at work."""
+    file = str(Path(__file__).with_name("gateway_neighbour.py"))
+    command = ["nice", "-n", "19", sys.executable, file, str(subject.port), kind, "600"]
+    other = subprocess.Popen(command) if kind else None
+    try:
+        time.sleep(2 if kind else 0)
+        return measure(subject, clients=16, seconds=seconds, stream=False, per_second=100)
+    finally:
+        if other is not None:
+            other.kill()
+            other.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", default="cost,delay,scale")
+    parser.add_argument("--parts", default="cost,delay,scale,tenants")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--litellm")
     parser.add_argument("--portkey")
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
-        uvloop.run(serve(given.serve[0], int(given.serve[1])))
+        uvloop.run(serve(given.serve[0], int(given.serve[1]), float(given.serve[2])))
         return
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as name:
         folder, upstream = Path(name), free_port()
         path = f"{folder}/engine.sock"
-        command = [sys.executable, __file__, "--serve", path, str(upstream)]
-        engine = Subject("no gateway", subprocess.Popen(command), upstream)
+        engine = begin_engine("no gateway", path, upstream)
         subjects: list[Subject] = []
         try:
             subjects += [nginx(folder, path, core=0), gateway(folder, path, core=0)]
@@ -229,6 +277,9 @@ def main() -> None:
                 elif part == "scale":
                     os.sched_setaffinity(0, {0, 1})
                     scale(folder, path, given)
+                elif part == "tenants":
+                    os.sched_setaffinity(0, {1})
+                    tenants(folder, path, given)
         finally:
             for subject in (*subjects, engine):
                 subject.end()

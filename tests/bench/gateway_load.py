@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 CHUNKS, CHUNK_GAP = 64, 0.01
@@ -45,7 +46,11 @@ def chunk(data: bytes) -> bytes:
 
 
 class Upstream(asyncio.Protocol):
-    """Answers each request with the same bytes, streams one chunk every CHUNK_GAP seconds."""
+    """Answers each request with the same bytes after `delay` seconds, streams one chunk every
+    CHUNK_GAP seconds; a request with `<hang>` in it is not answered."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self._delay = delay
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -54,14 +59,23 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.got += data
         head, blank, body = self.got.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if blank else 1
-        if not blank or len(body) < length:
+        _, told, length = head.lower().partition(b"content-length: ")
+        # Some gateways send what they ask in chunks; no chunk of theirs ends like the last one.
+        if not blank or (
+            len(body) < int(length.split(b"\r\n")[0]) if told else not body.endswith(b"0\r\n\r\n")
+        ):
             return
         self.got = b""
         if b'"stream":true' in body.replace(b": ", b":"):
             self.transport.write(HEAD)
             self._stream(CHUNKS)
-        else:
+        elif self._delay:
+            asyncio.get_running_loop().call_later(self._delay, self._answer)
+        elif b"<hang>" not in body:
+            self._answer()
+
+    def _answer(self) -> None:
+        if not self.transport.is_closing():
             self.transport.write(WHOLE)
 
     def _stream(self, left: int) -> None:
@@ -74,11 +88,12 @@ class Upstream(asyncio.Protocol):
             self.transport.write(chunk(USAGE) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
 
-async def serve(path: str, port: int) -> None:
+async def serve(path: str, port: int, delay: float) -> None:
     """On a Unix socket and on a port of this machine."""
     loop = asyncio.get_running_loop()
-    await loop.create_unix_server(Upstream, path)
-    await (await loop.create_server(Upstream, "127.0.0.1", port)).serve_forever()
+    make = partial(Upstream, delay)
+    await loop.create_unix_server(make, path)
+    await (await loop.create_server(make, "127.0.0.1", port)).serve_forever()
 
 
 class Client(asyncio.Protocol):

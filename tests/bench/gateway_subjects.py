@@ -135,8 +135,9 @@ def nginx(folder: Path, path: str, *, core: int | None) -> Subject:
 
 
 def gateway(
-    folder: Path, path: str, *, core: int | None, workers: int = 1, keys: int = 1, models: int = 1
-) -> Subject:
+    folder: Path, path: str, *, core: int | None, workers: int = 1, keys: int = 1, models: int = 1,
+    **more: str,
+) -> Subject:  # fmt: skip
     port = free_port()
     paths = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent / "platform")])
     command = [
@@ -146,7 +147,7 @@ def gateway(
         *("--timeout-keep-alive", "75", "--workers", str(workers)),
     ]
     env = {"PYTHONPATH": paths, "ENGINE": f"unix:{path}", "SPOOL": str(folder / f"spool{port}")}
-    env |= {"KEYS": str(keys), "MODELS": str(models)}
+    env |= {"KEYS": str(keys), "MODELS": str(models)} | more
     return begin("the gateway", command, port, core=core, **env)
 
 

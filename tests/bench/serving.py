@@ -1,11 +1,12 @@
-"""Tokens per second served at 1, 8 and 32 streams: our engine against `transformers serve`.
+"""Tokens per second served at 1, 8 and 32 streams: our engine against others on CPU.
 
-    python tests/bench/serving.py [--rounds 3] [--tokens 48] [--model DIR]
+    python tests/bench/serving.py [--rounds 3] [--tokens 48] [--model DIR] [--llama-python PYTHON]
 
-Theirs with continuous batching. Both run as their own servers with one torch thread, the same
-float32 weights and the same streaming client, in alternated rounds of one run. Without
+The others are `transformers serve` with continuous batching and, where `--llama-python` names the
+Python of an environment with it (see `llama_cpp.py`), llama.cpp. All run as their own servers with
+one thread, the same float32 weights and the same streaming client, in alternated rounds. Without
 `--model` the weights are random, in the shape and with the tokenizer of the demonstration's base
-model, and never end a turn, so both generate exactly `--tokens` per answer. Two figures each: by
+model, and never end a turn, so all generate exactly `--tokens` per answer. Two figures each: by
 the clock (neighbours disturb it) and by the server's CPU time (they hardly do).
 """
 
@@ -39,6 +40,8 @@ class Server:
     process: subprocess.Popen[str]
     model: str
     address: str | int
+    #: Fields of the request that only this one needs.
+    more: dict[str, object] = field(default_factory=dict)
     rates: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in STREAMS})
     cpu_rates: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in STREAMS})
 
@@ -63,6 +66,7 @@ class Server:
                 "max_tokens": tokens,
                 "temperature": 0,
                 "stream": True,
+                **self.more,
             }
         ).encode()
         reader, writer = await self.connect()
@@ -108,14 +112,14 @@ def random_model(target: pathlib.Path) -> pathlib.Path:
     return target
 
 
-def start_ours(model: pathlib.Path, home: pathlib.Path) -> Server:
+def start_ours(model: pathlib.Path, home: pathlib.Path, name: str = "bench") -> Server:
     order = {
         "socket": str(home / "engine.sock"),
         "workload": {
             "name": "bench",
             "kind": "serve",
             "inputs": {"base": model.as_uri()},
-            "settings": {"served_name": "bench"},
+            "settings": {"served_name": name},
         },
     }
     process = subprocess.Popen(
@@ -132,7 +136,7 @@ def start_ours(model: pathlib.Path, home: pathlib.Path) -> Server:
     process.stdin.flush()
     for line in process.stdout:
         if "ready" in json.loads(line):
-            return Server("slipway", process, "bench", order["socket"])
+            return Server("slipway", process, name, order["socket"])
     raise SystemExit((home / "ours.log").read_text()[-2000:])
 
 
@@ -161,8 +165,27 @@ def start_theirs(model: pathlib.Path, home: pathlib.Path) -> Server:
     raise SystemExit((home / "theirs.log").read_text()[-2000:])
 
 
+def start_llama(model: pathlib.Path, home: pathlib.Path, python: pathlib.Path) -> Server:
+    process = subprocess.Popen(
+        [
+            *(str(python), str(ROOT / "tests" / "bench" / "llama_cpp.py")),
+            *(str(model), str(home / "model.gguf")),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=(home / "llama.log").open("w"),
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit((home / "llama.log").read_text()[-2000:])
+    port = int(json.loads(line)["address"].rsplit(":", 1)[1])
+    return Server("llama.cpp", process, "bench", port, {"ignore_eos": True})
+
+
 async def compare(servers: list[Server], *, rounds: int, tokens: int) -> None:
-    for server in servers:  # warm both: first requests build caches and start threads
+    for server in servers:  # warm all: first requests build caches and start threads
         await server.load(8, 16, tokens)
         server.rates[8].clear()
         server.cpu_rates[8].clear()
@@ -170,13 +193,16 @@ async def compare(servers: list[Server], *, rounds: int, tokens: int) -> None:
         for streams in STREAMS:
             for server in servers if turn % 2 == 0 else reversed(servers):
                 await server.load(streams, max(6, 3 * streams), tokens)
-    print(f"\n{'streams':>7}  {'by':6}" + "".join(f"{s.name:>22}" for s in servers) + "   ratio")
+    print(f"\n{'streams':>7}  {'by':6}" + "".join(f"{s.name:>22}" for s in servers) + "   ratios")
     for streams in STREAMS:
         for label, kind in (("clock", "rates"), ("CPU", "cpu_rates")):
             found = [getattr(server, kind)[streams] for server in servers]
-            ratio = statistics.median(a / b for a, b in zip(*found, strict=True))
+            ratios = (
+                statistics.median(a / b for a, b in zip(found[0], other, strict=True))
+                for other in found[1:]
+            )
             medians = "".join(f"{statistics.median(rates):>18.0f} t/s" for rates in found)
-            print(f"{streams:>7}  {label:6}{medians}   {ratio:.2f}x")
+            print(f"{streams:>7}  {label:6}{medians}   {' '.join(f'{r:.2f}x' for r in ratios)}")
 
 
 def main() -> None:
@@ -184,6 +210,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--model", type=pathlib.Path)
+    parser.add_argument("--llama-python", type=pathlib.Path)
     arguments = parser.parse_args()
     home = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
     servers: list[Server] = []
@@ -191,6 +218,8 @@ def main() -> None:
         model = arguments.model or random_model(home / "model")
         servers.append(start_ours(model.resolve(), home))
         servers.append(start_theirs(model.resolve(), home))
+        if arguments.llama_python:
+            servers.append(start_llama(model.resolve(), home, arguments.llama_python))
         asyncio.run(compare(servers, rounds=arguments.rounds, tokens=arguments.tokens))
     finally:
         for server in servers:

@@ -88,6 +88,7 @@ class ApiServer:
             self._version += 1
             meta = new.setdefault("metadata", {})
             meta |= {"name": name, "resourceVersion": str(self._version)}
+            meta.setdefault("namespace", "slipway")
             meta.setdefault("uid", f"uid-{self._version}")
             meta.setdefault("creationTimestamp", _now())
             if old is None or old.get("spec") != new.get("spec"):
@@ -138,13 +139,12 @@ class ApiServer:
             return line
 
     def listed(self, plural: str, selector: str) -> list[Object]:
-        wanted = dict(part.split("=", 1) for part in selector.split(",") if part)
+        wanted = [part.partition("=")[::2] for part in selector.split(",") if part]
         with self._lock:
             return [
                 copy.deepcopy(item)
                 for (kind, _), item in sorted(self.objects.items())
-                if kind == plural
-                and wanted.items() <= (item["metadata"].get("labels") or {}).items()
+                if kind == plural and _has(item["metadata"].get("labels") or {}, wanted)
             ]
 
     @property
@@ -203,6 +203,13 @@ class _Handler(BaseHTTPRequestHandler):
         there = world.get(plural, name)
         if self.command == "PATCH" and self.headers["Content-Type"].endswith("apply-patch+yaml"):
             assert "fieldManager=" in self.path
+            if there is None and "uid" in body["metadata"]:
+                self._answer(409, status(409, "Conflict", "uid mismatch: there is no such object"))
+                return
+            read = body["metadata"].get("resourceVersion")
+            if there and read and read != there["metadata"]["resourceVersion"]:
+                self._answer(409, status(409, "Conflict", "the object has been modified"))
+                return
             changes = body if sub == "status" else {k: v for k, v in body.items() if k != "status"}
             self._answer(200 if there else 201, world.put(plural, name, changes))
         elif there is None:
@@ -297,6 +304,10 @@ def status(code: int, reason: str, message: str = "") -> Object:
     """A Status as API servers answer with."""
     return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
             "reason": reason, "message": message}  # fmt: skip
+
+
+def _has(labels: Object, wanted: list[tuple[str, str]]) -> bool:
+    return all(key in labels and value in ("", labels[key]) for key, value in wanted)
 
 
 def _merge(old: Object, new: Object) -> Object:

@@ -1,17 +1,16 @@
 """A real Kubernetes control plane on this machine: etcd, API server, controllers; no nodes.
 
 Objects are accepted, refused, owned, collected and admitted as in any cluster; pods are made and
-wait for a node that never comes. Everything listens on the loopback interface and dies with the
-process that started it.
+wait for a node that never comes, unless `node` makes one. Everything listens on the loopback
+interface, or on an address of a network of the test's own, and dies with the process that
+started it.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
 import http.client
-import ipaddress
 import json
 import os
 import secrets
@@ -28,17 +27,15 @@ from typing import Any
 
 import servers
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cluster import modules
+from cluster import certificates, modules
 
 Object = dict[str, Any]
 _SERVICES = "10.96.0.0/16"
+_LOOPBACK = "127.0.0.1"
 
 
-@dataclass
+@dataclass(eq=False)
 class ControlPlane:
     """A running control plane; `api` may be killed and started again by `start_api`."""
 
@@ -129,19 +126,22 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
 
 
 @cache
-def control_plane() -> ControlPlane:
-    """The one control plane of this test run; the programs are built once (about five minutes)."""
+def control_plane(address: str = _LOOPBACK) -> ControlPlane:
+    """The control plane of this test run at an address; built once (about five minutes).
+
+    Away from loopback its port is 6443, and pods find it by the service `kubernetes`.
+    """
     folder = servers.new_folder("kubernetes")
-    _certificates(folder)
+    certificates.write(folder, address, _SERVICES.replace(".0.0/16", ".0.1"))
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     etcd = _etcd(folder)
-    port = servers.free_port()
+    port = servers.free_port() if address == _LOOPBACK else 6443
 
     def start_api() -> servers.Server:
-        return _api_server(folder, port, etcd.port)
+        return _api_server(folder, address, port, etcd.port)
 
-    plane = ControlPlane(folder, f"https://127.0.0.1:{port}", token, start_api(), start_api)
+    plane = ControlPlane(folder, f"https://{address}:{port}", token, start_api(), start_api)
     _controllers(plane)
     return plane
 
@@ -172,12 +172,12 @@ def _etcd(folder: Path) -> servers.Server:
     return servers.started(command, own, port, answers, str)
 
 
-def _api_server(folder: Path, port: int, etcd: int) -> servers.Server:
+def _api_server(folder: Path, address: str, port: int, etcd: int) -> servers.Server:
     own = Path(tempfile.mkdtemp(prefix="api-", dir=folder))
     options = {
         "etcd-servers": f"http://127.0.0.1:{etcd}",
-        "bind-address": "127.0.0.1",
-        "advertise-address": "127.0.0.1",
+        "bind-address": address,
+        "advertise-address": address,
         "secure-port": port,
         "tls-cert-file": folder / "server.crt",
         "tls-private-key-file": folder / "server.key",
@@ -192,14 +192,17 @@ def _api_server(folder: Path, port: int, etcd: int) -> servers.Server:
         "service-account-key-file": folder / "accounts.pub",
         "service-account-signing-key-file": folder / "accounts.key",
         "service-cluster-ip-range": _SERVICES,
-        "endpoint-reconciler-type": "none",
+        "endpoint-reconciler-type": "none" if address == _LOOPBACK else "lease",
+        "kubelet-client-certificate": folder / "kubelet-client.crt",
+        "kubelet-client-key": folder / "kubelet-client.key",
+        "kubelet-preferred-address-types": "InternalIP",
         "v": 1,
     }
     words = [f"--{key}={value}" for key, value in options.items()]
 
     def answers() -> bool:
         context = ssl.create_default_context(cafile=folder / "ca.crt")
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=context)
+        connection = http.client.HTTPSConnection(address, port, timeout=2, context=context)
         with contextlib.closing(connection):
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
@@ -233,9 +236,8 @@ def _controllers(plane: ControlPlane) -> servers.Server:
 
 
 @cache
-def scheduler() -> servers.Server:
+def scheduler(plane: ControlPlane) -> servers.Server:
     """The real scheduler; without nodes it can only say why nothing runs."""
-    plane = control_plane()
     own = plane.folder / "scheduler"
     own.mkdir()
     port = servers.free_port()
@@ -274,17 +276,17 @@ def kueue() -> servers.Server:
     own.mkdir()
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kueue-system"}})
     port, health = servers.free_port(), servers.free_port()
-    certificates = own / "etc/kueue/metrics/certs"
-    certificates.mkdir(parents=True)
+    shown = own / "etc/kueue/metrics/certs"
+    shown.mkdir(parents=True)
     for name in ("tls.crt", "tls.key"):
-        (certificates / name).symlink_to(plane.folder / name.replace("tls", "server"))
+        (shown / name).symlink_to(plane.folder / name.replace("tls", "server"))
     configuration = {
         "apiVersion": "config.kueue.x-k8s.io/v1beta1",
         "kind": "Configuration",
         "namespace": "kueue-system",
         "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
         "metrics": {"bindAddress": "0"},
-        "webhook": {"host": "127.0.0.1", "port": port, "certDir": str(certificates)},
+        "webhook": {"host": "127.0.0.1", "port": port, "certDir": str(shown)},
         "leaderElection": {"leaderElect": False},
         "internalCertManagement": {"enable": False},
         "clientConnection": {"qps": 300, "burst": 500},
@@ -326,53 +328,3 @@ def _listens(port: int) -> Callable[[], bool]:
         return True
 
     return answers
-
-
-def _certificates(folder: Path) -> None:
-    """A CA, a certificate of the API server for loopback, and the key of service accounts."""
-    now = dt.datetime.now(dt.UTC)
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test-ca")])
-
-    def certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(ca_name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=30))
-        )
-
-    basic = x509.BasicConstraints(ca=True, path_length=None)
-    ca = certificate(ca_name, ca_key).add_extension(basic, critical=True)
-    _write(folder / "ca.crt", ca.sign(ca_key, hashes.SHA256()))
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kube-apiserver")])
-    names = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    server = certificate(name, key).add_extension(
-        x509.SubjectAlternativeName([*names, address]), critical=False
-    )
-    _write(folder / "server.crt", server.sign(ca_key, hashes.SHA256()))
-    _write(folder / "server.key", key)
-    accounts = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    _write(folder / "accounts.key", accounts)
-    public = accounts.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    (folder / "accounts.pub").write_bytes(public)
-
-
-def _write(path: Path, thing: Any) -> None:
-    if isinstance(thing, x509.Certificate):
-        path.write_bytes(thing.public_bytes(serialization.Encoding.PEM))
-        return
-    path.write_bytes(
-        thing.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )

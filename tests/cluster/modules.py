@@ -29,6 +29,12 @@ def helm() -> Path:
 
 
 @cache
+def helm4() -> Path:
+    """Helm of the next major version."""
+    return _built("helm4", "helm.sh/helm/v4/cmd/helm", minutes=2)
+
+
+@cache
 def kubernetes(name: str) -> Path:
     """One of Kubernetes' own programs: kube-apiserver, kube-controller-manager, kubectl, …"""
     package = f"k8s.io/kubernetes/cmd/{name}"
@@ -39,6 +45,18 @@ def kubernetes(name: str) -> Path:
 def etcd() -> Path:
     """The real etcd."""
     return _built("etcd", ".", minutes=1)
+
+
+@cache
+def coredns() -> Path:
+    """The real CoreDNS."""
+    return _built("coredns", "github.com/coredns/coredns", minutes=2)
+
+
+@cache
+def pause() -> Path:
+    """What keeps the namespaces of a pod: a program that waits for its end."""
+    return _built("pause", ".", minutes=1)
 
 
 @cache

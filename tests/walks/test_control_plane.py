@@ -22,6 +22,8 @@ from cluster import modules
 from cluster.control_plane import ControlPlane, control_plane, kuberay, kueue, scheduler, wait_for
 
 from slipway.backends.compute.kubernetes import Kubernetes
+from slipway.backends.queues import Amounts, Plan, Pool, Queue, Share, Use
+from slipway.backends.queues.kueue import Kueue
 from slipway_contracts.workload import Kind, State, Workload
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,14 +78,18 @@ def fresh(resource: dict[str, Any], namespace: str) -> dict[str, Any]:
     return resource | {"metadata": meta | {"namespace": namespace}}
 
 
-def compute(plane: ControlPlane, namespace: str) -> Kubernetes:
-    """The control plane's own back end, with no right but those of its service account."""
+def account(plane: ControlPlane, namespace: str) -> k8s.Configuration:
+    """As the control plane: with no right but those of its service account."""
     token = plane.token(namespace, "slipway-control-plane")
     found = k8s.Configuration()
     kubernetes.config.load_kube_config(
         str(plane.kubeconfig(token, namespace)), client_configuration=found
     )
-    return Kubernetes(found, namespace)
+    return found
+
+
+def compute(plane: ControlPlane, namespace: str) -> Kubernetes:
+    return Kubernetes(account(plane, namespace), namespace)
 
 
 # -- definitions ------------------------------------------------------------------------
@@ -371,6 +377,8 @@ def test_kueue_admits_what_the_quota_holds_and_each_other_run_says_its_place(
         for each in asked:
             back.apply(each)
             wait_for(lambda name=each.name: plane.get(namespace, "rayjobs", name), "its RayJob")
+            # Of two made in one second Kueue may take either first.
+            time.sleep(1.1)
 
         def admitted() -> list[str]:
             jobs = plane.get(namespace, "rayjobs")
@@ -402,13 +410,86 @@ def test_kueue_admits_what_the_quota_holds_and_each_other_run_says_its_place(
     assert [line for line in said if "forbidden" in line] == []
 
 
+def test_pools_become_queues_that_lend_and_take_back_and_go_with_the_chart(
+    plane: ControlPlane, tmp_path: Path, settings: Any
+) -> None:
+    kueue()
+    namespace = plane.namespace()
+    install(plane, "slipway", namespace, VALUES | {"workloads": {"pools": True}}, "small")
+    settings.QUEUES_OWNER = f"{namespace}-slipway-queues"
+    back, queues = compute(plane, namespace), Kueue(account(plane, namespace), namespace)
+    one = Share(amounts=Amounts(cpus=33, memory_gib=333, gpus=1))
+    plan = Plan(
+        pools=(Pool(name="all", node_labels={}, amounts=Amounts(cpus=99, memory_gib=999, gpus=3)),),
+        queues=(Queue(project="aa", shares={"all": one}), Queue(project="bb", shares={"all": one})),
+    )
+    assert len(queues.behind(plan)) == len(["flavor", "cohort"]) + 2 * len(plan.queues)
+    queues.keep(plan)
+    assert queues.behind(plan) == []
+    copies = Operator(plane, namespace, tmp_path)
+
+    def ask(project: str, number: int) -> list[str]:
+        names = []
+        for run in runs(number):
+            back.apply(dataclasses.replace(run, gpus=1, queue=f"project-{project}"))
+            names.append(run.name)
+        return names
+
+    def stands(project: str) -> tuple[int, int, int]:
+        """GPUs in use, of them borrowed, and how many wait."""
+        found = queues.standing()[project]
+        use = found.uses.get("all", Use())
+        return use.used.gpus, use.borrowed.gpus, found.waiting
+
+    mine: list[str] = []
+    try:
+        copies.start("--standalone")
+        mine = ask("aa", 4)
+        wait_for(lambda: stands("aa") == (3, 2, 1), "the whole pool, as nobody else wants it")
+        [theirs] = ask("bb", 1)
+        mine.append(theirs)
+        wait_for(lambda: stands("bb") == (1, 0, 0), "the other to get what is its own")
+        wait_for(lambda: stands("aa") == (2, 1, 2), "one to have given it back")
+
+        def places() -> list[int]:
+            return sorted(back.observe(name).position for name in mine)
+
+        wait_for(lambda: places() == [0, 0, 0, 1, 2], "who gave back to stand in the queue again")
+        # A project that is gone has no queue, and the pool is larger for the others.
+        alone = dataclasses.replace(plan, queues=plan.queues[:1])
+        back.delete(theirs)
+        wait_for(lambda: back.observe(theirs).state is State.ABSENT, "gone")
+
+        def in_step() -> bool:
+            queues.keep(alone)
+            return not queues.behind(alone)
+
+        wait_for(in_step, "the queue of the other to have left")
+        wait_for(lambda: stands("aa") == (3, 2, 1), "what was the other's to be lent again")
+    finally:
+        for name in mine:
+            words = ("delete", "run", name, "-n", namespace, "--ignore-not-found", "--wait=false")
+            plane.kubectl(*words)
+        wait_for(lambda: not plane.get(namespace, "runs"), "all runs to be gone")
+        copies.stop()
+    helm = [modules.helm(), "uninstall", "slipway", "-n", namespace]
+    subprocess.run([*map(str, helm), "--kubeconfig", plane.kubeconfig()], check=True)
+
+    def left() -> list[str]:
+        words = ("get", "clusterqueues,cohorts,resourceflavors,localqueues", "-A", "-o", "name")
+        of_ours = f"slipway.dev/queues-of={namespace}"
+        return plane.kubectl(*words, "-l", of_ours).split()
+
+    wait_for(lambda: not left(), "the queues to go with the chart")
+
+
 # -- KubeRay and the scheduler --------------------------------------------------------------
 
 
 def test_pods_that_kuberay_makes_are_admitted_and_the_run_says_what_they_wait_for(
     plane: ControlPlane, space: str, operator: Operator
 ) -> None:
-    scheduler()
+    scheduler(plane)
     kuberay()
     back = compute(plane, space)
     [run] = runs(1)

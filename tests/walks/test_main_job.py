@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +15,7 @@ import live
 import openai
 import pytest
 
+from slipway.cli.env import read_env
 from slipway_demo import rows, spec
 from slipway_demo.story import QUESTION, REFUSAL
 
@@ -57,6 +61,26 @@ def test_the_demo_tells_its_story_to_the_end(told: str, platform: live.Live) -> 
     for name in ("SLIPWAY_URL", "SLIPWAY_ADMIN_USER", "SLIPWAY_ADMIN_PASSWORD",
                  "SLIPWAY_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"):  # fmt: skip
         assert f"export {name}=" in environment.read_text()
+
+
+def test_an_installation_is_proven_from_outside(told: str, platform: live.Live) -> None:
+    environment = read_env(platform.home / "demo.env")
+    given = {name: environment[name] for name in ("SLIPWAY_URL", "SLIPWAY_ADMIN_PASSWORD")}
+    command = [sys.executable, "-m", "slipway_demo.installed"]
+    path = {"PYTHONPATH": str(live.ROOT / "platform"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, env=given | path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Installed and working." in done.stdout
+    # It leaves nothing that opens the door again.
+    issued = platform.call("GET", "keys?limit=500").json()["data"]
+    left = {key["name"]: key["revoked_at"] for key in issued}
+    assert left["installation test"] is not None
+    wrong = subprocess.run(
+        command, env=given | path | {"SLIPWAY_ADMIN_PASSWORD": "wrong"}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert "Not as it should be" in wrong.stderr
 
 
 @pytest.mark.parametrize("question", WORDINGS)

@@ -8,15 +8,15 @@ type Told = { changes: Change[]; all: boolean };
 
 /** Names of queries begin with a word for what they read; which word, by what changed. */
 const FAMILIES: Record<string, string[]> = {
-  "datasets.version": ["dataset"],
+  "datasets.version": ["dataset", "overview"],
   "datasets.export": ["datasetVersions", "datasetExports"],
   "datasets.leakcheck": ["datasetVersions", "datasetLeaks"],
-  "registry.modelversion": ["model"],
+  "registry.modelversion": ["model", "overview"],
   "registry.export": ["modelVersions", "modelExports"],
-  "training.trainingjob": ["jobs", "curves"],
-  "evaluation.evaluationrun": ["evals"],
-  "deployments.deployment": ["deployments"],
-  "deployments.revision": ["deployments"],
+  "training.trainingjob": ["jobs", "curves", "overview"],
+  "evaluation.evaluationrun": ["evals", "overview"],
+  "deployments.deployment": ["deployments", "overview"],
+  "deployments.revision": ["deployments", "overview"],
 };
 /** Whose queries name the very thing that changed, so that those of others need not be asked again. */
 const NAMED: Record<string, string> = { "training.trainingjob": "job_id", "evaluation.evaluationrun": "run_id", "deployments.deployment": "deployment_id" };

@@ -1,4 +1,4 @@
-// A key for asking models from this page: made by the platform, one hour long, kept in memory alone.
+// A key for asking models from this page: good for nothing else, one hour long, kept in memory alone.
 import { keysCreate, keysDestroy } from "./generated/sdk.gen";
 import { ownHeaders } from "./client";
 
@@ -10,7 +10,7 @@ let kept: Promise<Kept> | null = null;
 async function make(): Promise<Kept> {
   const until = Date.now() + HOUR;
   const name = `console-${crypto.randomUUID().slice(0, 8)}`;
-  const { data } = await keysCreate({ body: { name, role: "reader", expires_at: new Date(until).toISOString() }, throwOnError: true });
+  const { data } = await keysCreate({ body: { name, scopes: { inference: "operate" }, expires_at: new Date(until).toISOString() }, throwOnError: true });
   return { id: data.id, secret: data.secret, until };
 }
 

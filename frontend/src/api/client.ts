@@ -3,10 +3,25 @@ import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { client } from "./generated/client.gen";
 import { Refusal, refusalOf } from "./refusal";
 
-export const PROJECT = "slipway.project";
+const PROJECT = "slipway.project";
 
-export const chosenProject = () => localStorage.getItem(PROJECT);
-export const chooseProject = (id: string) => localStorage.setItem(PROJECT, id);
+/** The project of this tab; a new tab begins with the one that was chosen last in any. */
+export const chosenProject = () => sessionStorage.getItem(PROJECT) ?? localStorage.getItem(PROJECT);
+/** Holds this tab to the project it shows, whatever others choose. */
+export const stayWith = (id: string) => sessionStorage.setItem(PROJECT, id);
+export const chooseProject = (id: string) => {
+  stayWith(id);
+  localStorage.setItem(PROJECT, id);
+};
+export const forgetProject = () => {
+  sessionStorage.removeItem(PROJECT);
+  localStorage.removeItem(PROJECT);
+};
+/** Nothing that one person chose, or typed and did not send, is there for the next. */
+export const forgetPerson = () => {
+  forgetProject();
+  sessionStorage.clear();
+};
 
 function cookie(name: string): string {
   const found = document.cookie.split("; ").find((each) => each.startsWith(`${name}=`));
@@ -19,7 +34,7 @@ const csrf = () => cookie("__Host-csrf") || cookie("csrftoken");
 /** Whether this browser may be signed in: the CSRF cookie comes with a session and stays beside it. */
 export const maybeSignedIn = () => csrf() !== "";
 export const forgetSession = () => {
-  localStorage.removeItem(PROJECT);
+  forgetPerson();
   document.cookie = "csrftoken=; Max-Age=0; Path=/; SameSite=Lax";
   document.cookie = "__Host-csrf=; Max-Age=0; Path=/; SameSite=Lax; Secure";
 };
@@ -33,7 +48,20 @@ export function ownHeaders(method: string): Record<string, string> {
   };
 }
 
-client.setConfig({ baseUrl: "", credentials: "same-origin" });
+/** Sends a request; one that the platform wants shown again who is there for is sent once more when they did. */
+async function send(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const request = new Request(input, init);
+  const again = request.clone();
+  const response = await fetch(request);
+  if (response.status !== 403) return response;
+  const told = (await response.clone().json().catch(() => ({}))) as { error?: { code?: string } };
+  if (told.error?.code !== "proof_required" || !(await listeners.prove())) return response;
+  // A passkey begins the session anew, with another token.
+  for (const [name, value] of Object.entries(ownHeaders(again.method))) again.headers.set(name, value);
+  return fetch(again);
+}
+
+client.setConfig({ baseUrl: "", credentials: "same-origin", fetch: send });
 client.interceptors.request.use((request) => {
   for (const [name, value] of Object.entries(ownHeaders(request.method))) request.headers.set(name, value);
   return request;
@@ -41,9 +69,11 @@ client.interceptors.request.use((request) => {
 client.interceptors.error.use((error, response) => refusalOf(error, response));
 
 /** Who is told of what happens outside any page; the shell puts itself here. */
-export const listeners: { sessionEnded: () => void; refused: (refusal: Refusal) => void } = {
+export const listeners: { sessionEnded: () => void; refused: (refusal: Refusal) => void; prove: () => Promise<boolean> } = {
   sessionEnded: () => undefined,
   refused: () => undefined,
+  /** Asks the person to show again who is there; false if they would not. */
+  prove: () => Promise.resolve(false),
 };
 
 const unauthorized = (error: unknown) => error instanceof Refusal && error.status === 401;

@@ -24,6 +24,9 @@ export function joined(before: Curves, points: { name: string; step: number; val
   return all;
 }
 
+// No chart has more room; of a longer curve lows and highs come.
+const MOST = 4_000;
+
 const lastStep = (curves: Curves) => Math.max(0, ...Object.values(curves).map((points) => points.at(-1)?.[0] ?? 0));
 
 /** The curves of several runs; those that run are read on as they grow. */
@@ -36,7 +39,7 @@ export function useCurves(runs: RunToDraw[]) {
         queryFn: async (): Promise<Curves> => {
           const before = queries.getQueryData<Curves>(queryKey) ?? {};
           const path = { job_id: run.id };
-          const { data } = await jobsMetricsRetrieve({ path, query: { from_step: lastStep(before) }, throwOnError: true });
+          const { data } = await jobsMetricsRetrieve({ path, query: { from_step: lastStep(before), most: MOST }, throwOnError: true });
           return joined(before, data.data);
         },
         placeholderData: keepPreviousData,

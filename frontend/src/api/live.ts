@@ -4,9 +4,15 @@ import { told } from "./changes";
 const AT_REST = new Set([
   "draft", "valid", "invalid", "published",
   "ready", "refused", "failed", "deleted", "done",
-  "live", "stopped",
-  "succeeded", "cancelled",
+  "live", "stopped", "sleeping",
+  "succeeded", "cancelled", "paused",
 ]);
+
+/** What a run is in while it can be ended, and while it can be paused. */
+const CANCELLABLE = new Set(["queued", "running", "pausing", "paused"]);
+const PAUSABLE = new Set(["queued", "running"]);
+export const cancellable = (phase: string) => CANCELLABLE.has(phase);
+export const pausable = (phase: string) => PAUSABLE.has(phase);
 
 export const atRest = (phase: string) => AT_REST.has(phase);
 

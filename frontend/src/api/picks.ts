@@ -8,7 +8,7 @@ import {
   modelVersionsListOptions,
 } from "./generated/@tanstack/react-query.gen";
 
-export type Choice = { value: string; label: string; note: string };
+export type Choice = { value: string; label: string; note: string; /** Of a model: the dataset version that taught it. */ taughtBy?: string | null };
 
 /** Model versions that can be trained, judged or served; the newest 500. */
 export function useModelVersions(): { choices: Choice[]; loading: boolean } {
@@ -19,6 +19,7 @@ export function useModelVersions(): { choices: Choice[]; loading: boolean } {
       value: each.id,
       label: each.reference,
       note: [each.kind, ...each.aliases].join(" · "),
+      taughtBy: each.dataset_version_id,
     })),
   };
 }

@@ -1,5 +1,5 @@
 // Every page of the console and where it stands in the menu; a page that is not listed is not there.
-import { CodeSandboxOutlined, DatabaseOutlined, HomeOutlined, SettingOutlined } from "@ant-design/icons";
+import { AppstoreOutlined, CodeSandboxOutlined, DatabaseOutlined, HomeOutlined, SettingOutlined } from "@ant-design/icons";
 import type { ComponentType, ReactNode } from "react";
 import type { Needs } from "@/shell/session";
 import type { words } from "@/shell/words";
@@ -12,6 +12,7 @@ export type PageEntry = { path: string; load: () => Promise<{ default: Component
 
 export const menu: MenuEntry[] = [
   { path: "/", word: "section.home", icon: <HomeOutlined /> },
+  { path: "/plaza", word: "section.plaza", icon: <AppstoreOutlined /> },
   { path: "/models", word: "section.models", icon: <CodeSandboxOutlined /> },
   { path: "/data", word: "section.data", icon: <DatabaseOutlined /> },
   ...workMenu,
@@ -28,6 +29,8 @@ export const pages: PageEntry[] = [
   { path: "/data", load: () => import("./data/DatasetsPage") },
   { path: "/data/:id", load: () => import("./data/DatasetPage") },
   { path: "/data/:id/versions/:version", load: () => import("./data/VersionPage") },
+  { path: "/plaza", load: () => import("./models/PlazaPage") },
+  { path: "/requests/:id", load: () => import("./models/RequestPage") },
   { path: "/models", load: () => import("./models/ModelsPage") },
   { path: "/models/:id", load: () => import("./models/ModelPage") },
   { path: "/models/:id/versions/:version", load: () => import("./models/VersionPage") },

@@ -21,5 +21,6 @@ export const workPages: PageEntry[] = [
   { path: "/deployments/new", load: () => import("./deployments/NewDeploymentPage") },
   { path: "/deployments/:id", load: () => import("./deployments/DeploymentPage") },
   { path: "/playground", load: () => import("./playground/PlaygroundPage") },
+  { path: "/playground/feedback", load: () => import("./playground/FeedbackPage") },
   { path: "/ask", load: () => import("./ask/AskPage") },
 ];

@@ -1,5 +1,6 @@
 // What stands where a page broke or is missing; the frame around it keeps working.
-import { Button, Result } from "antd";
+import { Button, Typography } from "antd";
+import type { ReactNode } from "react";
 import { Link, useRouteError } from "react-router";
 import { words } from "./words";
 
@@ -10,20 +11,31 @@ export function BrokenPage() {
   // After an update of the platform the files of the old console are gone.
   const outdated = /dynamically imported module|module script/i.test(message);
   return (
-    <Result
-      status="error"
-      title={outdated ? t("error.newer") : t("error.title")}
-      subTitle={outdated ? undefined : message}
-      extra={
-        <Button type="primary" onClick={() => location.reload()}>
-          {t("error.again")}
-        </Button>
-      }
-    />
+    <Instead title={outdated ? t("error.newer") : t("error.title")}>
+      {!outdated && <p className="quiet">{message}</p>}
+      <Button type="primary" onClick={() => location.reload()}>
+        {t("error.again")}
+      </Button>
+    </Instead>
   );
 }
 
 export function MissingPage() {
   const t = words.use();
-  return <Result status="404" title={t("error.missing")} extra={<Link to="/">{t("error.home")}</Link>} />;
+  return (
+    <Instead title={t("error.missing")}>
+      <Link to="/">{t("error.home")}</Link>
+    </Instead>
+  );
+}
+
+function Instead({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section className="card instead">
+      <Typography.Title level={1} className="page-title">
+        {title}
+      </Typography.Title>
+      {children}
+    </section>
+  );
 }

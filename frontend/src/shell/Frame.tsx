@@ -16,7 +16,7 @@ const all = menu.flatMap((entry) => [entry, ...(entry.below ?? [])]);
 /** The menu entry that a path belongs to: the longest that it starts with. */
 function entryOf(path: string): string {
   const fits = all.filter((each) => each.below === undefined && each.path !== "/" && `${path}/`.startsWith(`${each.path}/`));
-  return fits.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? "/";
+  return fits.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? (path === "/" ? "/" : "");
 }
 
 function MainMenu({ onChoice }: { onChoice?: () => void }) {
@@ -87,7 +87,7 @@ export function Frame() {
               })),
             }}
           >
-            <Button type="text" title={t("project")}>
+            <Button type="text" className="project" title={t("project")}>
               {session.project.organisation} / {session.project.name} <DownOutlined />
             </Button>
           </Dropdown>
@@ -97,7 +97,7 @@ export function Frame() {
             <Dropdown
               autoFocus
               trigger={["click"]}
-              menu={{ items: [{ key: "out", label: t("signout"), onClick: session.signOut }] }}
+              menu={{ items: [{ key: "account", label: <Link to="/account">{t("account")}</Link> }, { key: "out", label: t("signout"), onClick: session.signOut }] }}
             >
               <Button type="text" icon={<UserOutlined />}>
                 {session.user}

@@ -22,6 +22,9 @@ export function Invited() {
     },
     onSuccess: () => location.replace("/"),
   });
+  const refusal = accept.error === null ? null : refusalOf(accept.error);
+  // In the reader's language, where it is mended; the rules are the platform's own.
+  const weak = refusal?.details.some((each) => each.field === "password") === true;
   if (token === "") return <Result status="warning" title={t("invited.none")} />;
   return (
     <main className="signin">
@@ -35,10 +38,16 @@ export function Invited() {
           <Form.Item name="user" label={t("signin.user")} rules={[{ required: true }]}>
             <Input autoComplete="username" autoFocus size="large" />
           </Form.Item>
-          <Form.Item name="password" label={t("signin.password")} rules={[{ required: true }]}>
+          <Form.Item
+            name="password"
+            label={t("signin.password")}
+            rules={[{ required: true }]}
+            extra={!weak && t("invited.rule")}
+            {...(weak && { validateStatus: "error" as const, help: t("invited.weak") })}
+          >
             <Input.Password autoComplete="new-password" size="large" visibilityToggle={false} />
           </Form.Item>
-          {accept.error && <Refused refusal={refusalOf(accept.error)} />}
+          {refusal !== null && !weak && <Refused refusal={refusal} />}
           <Button type="primary" htmlType="submit" size="large" block loading={accept.isPending}>
             {t("invited.submit")}
           </Button>

@@ -11,9 +11,10 @@ const Current = createContext<Theme>({ dark: false, choose: () => undefined });
 
 export const useTheme = () => useContext(Current);
 
-export function ThemeProvider({ children }: { children: ReactNode }) {
+export function ThemeProvider({ children, only }: { children: ReactNode; /** Dark or not, whatever was chosen. */ only?: boolean }) {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const [dark, setDark] = useState(() => {
+    if (only !== undefined) return only;
     const chosen = localStorage.getItem(CHOSEN);
     return chosen === null ? system.matches : chosen === "dark";
   });
@@ -43,12 +44,12 @@ export function ThemeProvider({ children }: { children: ReactNode }) {
         theme={{
           algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
           token: {
-            // Dark enough, or light enough in the dark, to be read as small text (contrast 4.5 and more).
-            colorPrimary: dark ? "#3f7df0" : "#1554d1",
-            colorInfo: dark ? "#3f7df0" : "#1554d1",
+            // Dark enough, or light enough in the dark, to be read as small text (contrast 4.5 and more); the dark algorithm darkens what it is given.
+            colorPrimary: dark ? "#599aff" : "#1554d1",
+            colorInfo: dark ? "#599aff" : "#1554d1",
             colorLink: dark ? "#85b1ff" : "#1554d1",
             colorLinkHover: dark ? "#a9c6ff" : "#0f3fa3",
-            ...(dark ? {} : { colorSuccess: "#1f7a3d", colorError: "#c81e2b", colorWarning: "#8f5400" }),
+            ...(dark ? {} : { colorPrimaryHover: "#0f3fa3", colorSuccess: "#1f7a3d", colorError: "#c81e2b", colorWarning: "#8f5400" }),
             // Words in these colours stand on their own pale shades, and must be read there too.
             colorError: dark ? "#ff8a85" : "#cf1322",
             colorSuccess: dark ? "#7fd04e" : "#237804",

@@ -3,6 +3,7 @@ import type { Refusal } from "@/api/refusal";
 import { dateTime } from "./figures";
 import { ListTable } from "./ListTable";
 import { Phase } from "./Phase";
+import { said } from "./said";
 import { words } from "./words";
 
 type Event = { at: string; level: string; kind: string; source: string; target: string; reason: string };
@@ -27,7 +28,7 @@ export function EventTable({ events, refusal, pager, nextCursor }: Props) {
       columns={[
         { title: t("events.at"), render: (_, row) => <time dateTime={row.at}>{dateTime(row.at)}</time> },
         { title: t("events.what"), render: (_, row) => (row.target === "" ? row.kind : <Phase phase={row.target} />) },
-        { title: t("events.why"), dataIndex: "reason" },
+        { title: t("events.why"), render: (_, row) => said(row.reason) },
       ]}
     />
   );

@@ -1,6 +1,6 @@
 // A button that opens a form in a dialog: refusals are shown in it, and what was typed is not thrown away unasked.
 import { Alert, App, Button, type ButtonProps, Form, type FormInstance, Modal } from "antd";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { type Refusal, refusalOf } from "@/api/refusal";
 import { dateTime } from "./figures";
 import { Refused } from "./Refused";
@@ -33,6 +33,9 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
   const [form] = Form.useForm<Given>();
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
+  // What is typed before the form was filled would be lost.
+  const [filling, setFilling] = useState(false);
+  const sending = useRef(false);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const [tag, setTag] = useState("");
   const [other, setOther] = useState<{ actor: string; at: string } | null>(null);
@@ -42,13 +45,16 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
   };
   const read = async () => {
     setRefusal(null);
+    if (given.load === undefined) return;
+    setFilling(true);
     try {
-      const found = await given.load?.();
-      if (found === undefined) return;
+      const found = await given.load();
       form.setFieldsValue(found.thing);
       setTag(found.tag);
     } catch (error) {
       setRefusal(refusalOf(error));
+    } finally {
+      setFilling(false);
     }
   };
   const leave = () => {
@@ -56,6 +62,9 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
     else void modal.confirm({ title: t("unsaved"), okText: t("leave"), cancelText: t("stay"), onOk: close });
   };
   const submit = async (values: Given) => {
+    // Enter twice is once, however slow the answer.
+    if (sending.current) return;
+    sending.current = true;
     setBusy(true);
     setRefusal(null);
     try {
@@ -67,6 +76,7 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
       if (refused.status !== 401) setRefusal(refused);
       setOther(refused.status === CHANGED ? ((await given.changedBy?.().catch(() => null)) ?? null) : null);
     } finally {
+      sending.current = false;
       setBusy(false);
     }
   };
@@ -82,6 +92,7 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
         okText={given.send ?? given.label}
         cancelText={t("cancel")}
         confirmLoading={busy}
+        okButtonProps={{ disabled: filling }}
         onOk={form.submit}
         onCancel={leave}
         destroyOnHidden
@@ -90,6 +101,7 @@ export function FormDialog<Given extends object>(given: Props<Given>) {
           form={form}
           layout="vertical"
           preserve={false}
+          disabled={filling}
           {...(given.initial !== undefined && { initialValues: given.initial })}
           onFinish={(values) => void submit(values)}
         >

@@ -3,6 +3,9 @@ import { Alert, Button, Typography } from "antd";
 import type { Refusal } from "@/api/refusal";
 import { words } from "./words";
 
+/** How the platform says which right is wanting. */
+const RIGHT = /^This needs ([\w-]+): (\w+);/;
+
 type Say = ReturnType<typeof words.use>;
 
 export function refusedTitle(refusal: Refusal, t: Say): string {
@@ -16,14 +19,22 @@ export function refusedTitle(refusal: Refusal, t: Say): string {
 
 export function RefusedText({ refusal }: { refusal: Refusal }) {
   const t = words.use();
+  const [, module, level] = (refusal.status === 403 && RIGHT.exec(refusal.message)) || [];
   return (
     <>
-      <div>{refusal.status === 0 ? t("refused.unreachable.fix") : refusal.message}</div>
+      {module !== undefined && level !== undefined ? (
+        // A plain link: notices stand outside of the pages' router.
+        <div>
+          {t("refused.needs", { module, level })} <a className="within" href="/system/people?tab=why">{t("refused.why")}</a>
+        </div>
+      ) : (
+        <div>{refusal.status === 0 ? t("refused.unreachable.fix") : refusal.message}</div>
+      )}
       {refusal.details.length > 0 && (
         <ul className="refused-details">
           {refusal.details.map((each, index) => (
             <li key={index}>
-              {each.field !== "" && <code>{each.field}</code>} {each.rule}
+              {each.field !== "" && <code>{each.field}</code>} {each.rule !== refusal.message && each.rule}
               {each.fix !== "" && (
                 <div>
                   {t("refused.fix")}: {each.fix}

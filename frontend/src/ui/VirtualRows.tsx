@@ -13,6 +13,9 @@ type Props = {
 };
 
 const HEIGHT = 40;
+// Rows that a wheel passes in one frame at most, and milliseconds in which a bar that stands has come to rest.
+const NEAR = 100;
+const REST = 80;
 // Browsers draw nothing that is taller than this; a longer list scrolls proportionally.
 const TALLEST = 12_000_000;
 
@@ -37,7 +40,17 @@ export function VirtualRows({ count, label, columns, cells, onSight, onOpen }: P
     if (box.current) watcher.observe(box.current);
     return () => watcher.disconnect();
   }, []);
-  useEffect(() => onSight([first, last]), [first, last, onSight]);
+  const told = useRef(0);
+  useEffect(() => {
+    const tell = () => {
+      told.current = first;
+      onSight([first, last]);
+    };
+    // Who draws the bar over a million rows sees none of them before it rests.
+    if (Math.abs(first - told.current) <= NEAR) return tell();
+    const resting = setTimeout(tell, REST);
+    return () => clearTimeout(resting);
+  }, [first, last, onSight]);
   return (
     <div className="rows" ref={box} role="list" aria-label={label} tabIndex={0} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
       <div style={{ height }} role="presentation">

@@ -26,6 +26,10 @@ export function seconds(value: number): string {
 export const dateTime = (at: string) =>
   new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
 
+/** The day or hour of UTC that sums are of, wherever the reader is. */
+export const bucketOf = (at: string, bucket: "day" | "hour") =>
+  new Intl.DateTimeFormat(language(), { dateStyle: "medium", ...(bucket === "hour" && { timeStyle: "short" }), timeZone: "UTC" }).format(new Date(at));
+
 /** Now, in milliseconds, told anew every `every` milliseconds. */
 export function useNow(every = 20_000): number {
   const [now, setNow] = useState(Date.now);

@@ -59,6 +59,11 @@ capabilities:
 {{- end -}}
 
 {{/* Environment of web, gateway, worker and the jobs. */}}
+{{/* Name of the role that Kueue's queues are made by, and belong to */}}
+{{- define "slipway.queues" -}}
+{{ printf "%s-%s-queues" .Release.Namespace (include "slipway.fullname" .) }}
+{{- end -}}
+
 {{- define "slipway.environment" -}}
 {{- $values := dict
   "DJANGO_SETTINGS_MODULE" "slipway.settings"
@@ -74,6 +79,11 @@ capabilities:
   "TMPDIR" "/tmp"
   "HF_HUB_OFFLINE" "1"
 -}}
+{{- if .Values.workloads.pools }}
+{{- $_ := set $values "SLIPWAY_QUEUES" "kueue" }}
+{{- $_ := set $values "SLIPWAY_QUEUES_OWNER" (include "slipway.queues" .) }}
+{{- $_ := set $values "SLIPWAY_GPU_RESOURCE" .Values.workloads.gpuResource }}
+{{- end }}
 {{- if .Values.caBundle }}
 {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}{{- $_ := set $values . "/etc/slipway/ca/ca.crt" }}{{- end }}
 {{- end }}

@@ -109,15 +109,17 @@ def template(
     `ordered` hands it the workload, `stores` what it needs to reach the stored objects.
     """
     claim = config.claim if stores else ""
-    quantities = {"cpu": size.cpu, "memory": size.memory}
+    limits = {"memory": size.memory}
     if gpus:
-        quantities[place.gpu_resource] = str(gpus)
+        limits[place.gpu_resource] = str(gpus)
+    # CPU is a share and no limit: Ray that is throttled while it starts takes itself for dead.
+    requests = {"cpu": size.cpu} | limits
     container: dict[str, Any] = {
         "name": name,
         "image": config.image,
         "imagePullPolicy": config.image_pull_policy,
         "env": _environment(config) + ([order(workload)] if ordered else []),
-        "resources": {"requests": quantities, "limits": quantities},
+        "resources": {"requests": requests, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

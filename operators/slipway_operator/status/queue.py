@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from slipway_operator.status.seen import Object, Verdict, condition, holds, waiting
 
 _EVICTED = {
@@ -19,30 +17,14 @@ _EVICTED = {
 }
 
 
-def place(queued: Object, rivals: Iterable[Object]) -> int:
-    """1-based place among those that wait in the same queue; 0 when it does not wait."""
-    if not _waits(queued):
-        return 0
-    queue = queued["spec"].get("queueName")
-    ahead = [
-        other
-        for other in rivals
-        if other["spec"].get("queueName") == queue
-        and _waits(other)
-        and _turn(other) < _turn(queued)
-    ]
-    return 1 + len(ahead)
-
-
-def verdict(queued: Object, rivals: Iterable[Object]) -> Verdict | None:
-    """Why Kueue holds the workload back; None once it is admitted."""
+def verdict(queued: Object, position: int) -> Verdict | None:
+    """Why Kueue holds the workload back, at this place; None once it is admitted."""
     if holds(queued, "Admitted") and not holds(queued, "Evicted"):
         return None
     queue = queued["spec"].get("queueName", "?")
     if queued["spec"].get("active") is False:
         reason = f"queue {queue}: switched off (spec.active of Kueue's Workload is false)"
         return waiting("Deactivated", reason)
-    position = place(queued, rivals)
     ahead = f"place {position} in queue {queue}"
     reserved = condition(queued, "QuotaReserved")
     message = reserved.get("message", "") if reserved else ""
@@ -66,16 +48,3 @@ def verdict(queued: Object, rivals: Iterable[Object]) -> Verdict | None:
         )
     text = f"{ahead}: {message}" if message else f"{ahead}; Kueue has not looked at it yet"
     return waiting("Queued", text, position=position)
-
-
-def _waits(queued: Object) -> bool:
-    return not holds(queued, "QuotaReserved") and not holds(queued, "Finished")
-
-
-def _turn(queued: Object) -> tuple[int, str, str]:
-    """Kueue's order: priority, then time; who was evicted counts from then."""
-    evicted = condition(queued, "Evicted")
-    since = queued["metadata"]["creationTimestamp"]
-    if evicted is not None and evicted["status"] == "True":
-        since = evicted.get("lastTransitionTime", since)
-    return (-queued["spec"].get("priority", 0), since, queued["metadata"]["name"])

@@ -43,7 +43,7 @@ def _new(seen: Seen) -> Verdict:
 def _held(seen: Seen) -> Verdict | None:
     made = seen.made or {}
     if seen.queued is not None:
-        return queue.verdict(seen.queued, seen.rivals)
+        return queue.verdict(seen.queued, seen.place)
     name = made["metadata"].get("labels", {}).get("kueue.x-k8s.io/queue-name")
     if name and made["spec"].get("suspend"):
         reason = (

@@ -16,9 +16,9 @@ class Seen:
 
     #: The RayJob or RayService; None when it is not there.
     made: Object | None = None
-    #: Kueue's Workload for it, and all others of the same namespace; None without Kueue.
+    #: Kueue's Workload for it, None without Kueue; and its place in its queue.
     queued: Object | None = None
-    rivals: tuple[Object, ...] = ()
+    place: int = 0
     pods: tuple[Object, ...] = ()
 
     @property

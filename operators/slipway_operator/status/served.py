@@ -35,7 +35,7 @@ def verdict(seen: Seen, *, replicas: int) -> Verdict:
         return Verdict(
             state=State.RUNNING, word="Serving", reason=reason, endpoints=endpoints
         )  # fmt: skip
-    if seen.queued is not None and (held := queue.verdict(seen.queued, seen.rivals)) is not None:
+    if seen.queued is not None and (held := queue.verdict(seen.queued, seen.place)) is not None:
         return held
     application = _application(seen.made)
     if application.get("status") == "DEPLOY_FAILED":

@@ -1,9 +1,9 @@
 """Every change that comes in through the API is recorded, or it does not happen.
 
-Two ways. Where a change is rows only (access, organisation, platform, money, deployments), change
-and entry are one transaction. Elsewhere, where a view moves bytes or waits for others, the entry
-`asked` is committed first and `done` or `refused` after, so that no lock is held meanwhile: a
-change that nobody recorded cannot be, and one cut short shows as an `asked` without an end.
+Change and entry are one transaction. A view that moves bytes or waits for others says so (`waits`):
+then the entry `asked` is committed first, without a lock held meanwhile, and the rows that come
+last share a transaction with the entry `done` (`slipway/core/together.py`). One cut short shows as
+an `asked` without an end.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from slipway.audit import services
-from slipway.core.http import request_id
+from slipway.core import together
+from slipway.core.logs import request_id
+from slipway.core.parsing import too_deep, unstorable
 from slipway.tenancy.permissions import needed
 from slipway.tenancy.services import Level
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_ONE_TRANSACTION = {"access", "organisation", "platform", "money", "deployments"}
 #: Bodies above this are not read for the log.
 _LONGEST_BODY = 64 * 1024
 
@@ -41,27 +41,32 @@ class Recorder:
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         kind = getattr(view, "cls", None)
-        if request.method in _SAFE or kind is None:
+        looks = request.method in _SAFE and not getattr(kind, "audited_get", False)
+        if looks or kind is None:
             return None
         asked = needed(kind, request.method or "")
-        apart = getattr(kind, "audited_apart", False)
-        if asked is None or (asked[1] <= Level.READ and not apart):
+        # People sign in, and change what is their own, whatever they may do in a project.
+        own = getattr(kind, "audited", False)
+        if asked is None or (asked[1] <= Level.READ and not own):
             return None
         change = _Change(request, view, kwargs)
-        if asked[0] in _ONE_TRANSACTION and not apart:
-            with transaction.atomic():
-                response = change.carry_out()
-                if response.status_code < 400:
-                    change.record(response, "done")
-                else:
-                    transaction.set_rollback(True)
-            if response.status_code >= 400:
-                change.record(response, "refused")
-            return response
-        if not apart:
+        waits = getattr(kind, "waits", False)
+        # What somebody does with their own credentials moves nothing before it is let through.
+        if waits and not own:
             change.record(None, "asked")
-        response = change.carry_out()
-        change.record(response, "done" if response.status_code < 400 else "refused")
+        with together.last_part() as part:
+            if not waits:
+                part.begin()
+            response = change.carry_out()
+            # A browser that is not let in is led back to the page it came from.
+            refused = response.status_code >= 400 or getattr(response, "refused", False)
+            undone = refused and not part.stands
+            if undone:
+                part.undo()
+            else:
+                change.record(response, "refused" if refused else "done")
+        if undone:
+            change.record(response, "refused")
         return response
 
 
@@ -77,12 +82,18 @@ class _Change:
     def _body(self) -> Any:
         kind = self.request.headers.get("content-type", "")
         length = self.request.headers.get("content-length") or "0"
-        if not kind.startswith("application/json") or not length.isdigit():
+        if (
+            not kind.startswith(("application/json", "application/scim+json"))
+            or not length.isdigit()
+        ):
             return None
         if not 0 < int(length) <= _LONGEST_BODY:
             return None
         try:
-            return json.loads(self.request.body)
+            if too_deep(self.request.body):
+                return None
+            found = json.loads(self.request.body)
+            return None if unstorable(found) else found
         except (ValueError, RecursionError):
             return None
 
@@ -104,7 +115,9 @@ class _Change:
         request, who = self.request, self.who
         after = getattr(response, "data", None) if response is not None else None
         match = request.resolver_match
-        actor = getattr(who, "user_name", None) or _named(self.asked)
+        # What is a person's own is asked for by the person, not by a principal of a project.
+        actor = getattr(who, "user_name", None) or getattr(who, "username", None)
+        actor = actor or _named(self.asked)
         made = str(after["id"]) if isinstance(after, dict) and "id" in after else ""
         subject = " ".join([*(str(value) for value in self.kwargs.values()), made]).strip()
         services.record(

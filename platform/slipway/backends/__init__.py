@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from slipway.backends.compute import Compute
 from slipway.backends.objects import Objects
+from slipway.backends.queues import Queues
 from slipway.backends.tracking import Tracking
 
 
@@ -21,6 +22,12 @@ def compute() -> Compute:
 @cache
 def objects() -> Objects:
     return cast(Objects, import_string(settings.OBJECTS)())
+
+
+@cache
+def queues() -> Queues | None:
+    """None where compute has no queue of its own that could be told who may take how much."""
+    return cast(Queues, import_string(settings.QUEUES)()) if settings.QUEUES else None
 
 
 @cache

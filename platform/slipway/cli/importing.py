@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from slipway.cli import exported, promptfoo, taking
+from slipway.cli import promptfoo, taking
 from slipway.cli.client import Problem
 from slipway.cli.taking import MARK, Report
 
@@ -25,6 +25,9 @@ def importing() -> None:
 @_DRY
 def from_openai(export: pathlib.Path, models: tuple[str, ...], dry_run: bool) -> None:
     """Take in EXPORT, a folder or zip made by docs/export_openai.py: files, evals, jobs."""
+    # With it comes the `openai` package, which no other command shall wait a second for.
+    from slipway.cli import exported
+
     pairs = {}
     for text in models:
         theirs, equals, ours = text.partition("=")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from slipway.cli import follow, refs
+from slipway.cli import follow, refs, verbs
 from slipway.cli.client import Client
 from slipway.cli.output import console, show
 
@@ -106,11 +106,8 @@ def rows(evaluation: str, as_json: bool) -> None:
     show(found, as_json=as_json)
 
 
-@evals.command()
-@click.argument("evaluation")
-@click.option("--json", "as_json", is_flag=True)
-def cancel(evaluation: str, as_json: bool) -> None:
-    """End an evaluation."""
-    client = Client()
-    done = client.post(f"evals/{refs.evaluation(client, evaluation)}/cancel")
-    show(done, as_json=as_json, columns="id name phase reason")
+for _name, _text in (
+    ("cancel", "End an evaluation."),
+    ("resume", "Queue an evaluation again that was paused for its budget."),
+):
+    verbs.add(evals, _name, find=refs.evaluation, what="EVALUATION", text=_text)

@@ -42,18 +42,26 @@ def costs(
 @click.argument("month")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Save as CSV.")
 @click.option("--pdf", "pdf_file", type=click.Path(path_type=Path), help="Save as PDF.")
+@click.option("--signature", "signature_file", type=click.Path(path_type=Path),
+              help="Save what `slipway bill verify` checks the others with.")  # fmt: skip
 @click.option("--everywhere", is_flag=True, help="All projects of the organisation.")
 @click.option("--json", "as_json", is_flag=True)
 def bill(
-    month: str, csv_file: Path | None, pdf_file: Path | None, everywhere: bool, as_json: bool
+    month: str,
+    csv_file: Path | None,
+    pdf_file: Path | None,
+    signature_file: Path | None,
+    everywhere: bool,
+    as_json: bool,
 ) -> None:
     """Show or save the bill of MONTH (2026-11)."""
     client, more = Client(), {"everywhere": "true"} if everywhere else {}
-    for file, ending in ((csv_file, "csv"), (pdf_file, "pdf")):
+    wanted = ((csv_file, "csv"), (pdf_file, "pdf"), (signature_file, "signature"))
+    for file, ending in wanted:
         if file is not None:
             file.write_bytes(client.raw(f"bills/{month}/{ending}", **more))
             click.echo(f"saved {file}")
-    if csv_file or pdf_file:
+    if any(file is not None for file, _ in wanted):
         return
     answer = client.get(f"bills/{month}", **more)
     if as_json:

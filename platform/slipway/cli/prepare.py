@@ -60,6 +60,7 @@ def prepare() -> int:
     """Migrate, one at a time however many try, and make the first owner."""
     from django.core.management import call_command
 
+    from slipway.core import tenants
     from slipway.tenancy import services
 
     password = os.environ.get("SLIPWAY_ADMIN_PASSWORD", "")
@@ -70,6 +71,8 @@ def prepare() -> int:
         call_command("migrate", interactive=False, verbosity=1)
         project = services.open_project(organisation="default", name="default")
         services.first_owner(user_name="admin", password=password, project_id=project.pk)
+    if why := tenants.why_not():
+        print(f"tenants are kept apart by the services alone: {why}", flush=True)
     return 0
 
 

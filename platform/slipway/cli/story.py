@@ -38,6 +38,9 @@ def demo(seed: int, port: int | None) -> None:
         click.echo(f"  API and docs   {running.url}/api/v1/docs")
         click.echo(f"  your shell     source {home.home() / 'demo.env'}")
         click.echo("  then           slipway models list; slipway chat chart-base-line '…'")
-        click.echo("  stop it with   make stop   (all data stays; make start brings it back)")
+        where = f"SLIPWAY_HOME={home.home()} " if "SLIPWAY_HOME" in os.environ else ""
+        click.echo(
+            f"  stop it with   {where}make stop   (all data stays; make start brings it back)"
+        )
     # Ended by a signal, a shell calls it 128 and the signal's number.
     sys.exit(128 - status if status < 0 else status)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import openai
 
 from slipway.cli.client import Client
+
+if TYPE_CHECKING:
+    import openai
 
 #: Where what was imported says what it was made of.
 MARK = "imported_from"
@@ -18,6 +20,8 @@ MARK = "imported_from"
 def door() -> openai.OpenAI:
     """The platform's OpenAI door, with the command line's own credential."""
     known = Client()
+    import openai
+
     return openai.OpenAI(base_url=f"{known.url}/v1", api_key=known.key)
 
 

@@ -12,7 +12,7 @@ from slipway.cli.client import Client, Problem
 from slipway.cli.output import show
 
 _RULE = "id name targets fallbacks hedge_after_ms"
-_EXTERNAL = "id name url model credential_hint timeout_seconds checked_at trouble"
+_EXTERNAL = "id name url model credential_hint timeout_seconds down checked_at trouble"
 
 
 @click.group()

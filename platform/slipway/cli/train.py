@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from slipway.cli import follow, refs
+from slipway.cli import follow, refs, verbs
 from slipway.cli.client import Client, Problem
 from slipway.cli.output import show
 from slipway_contracts import hyperparameters
@@ -217,24 +217,13 @@ def events(job: str, as_json: bool) -> None:
     show(found, as_json=as_json, columns="at kind target level reason")
 
 
-@jobs.command()
-@click.argument("job")
-@click.option("--json", "as_json", is_flag=True)
-def cancel(job: str, as_json: bool) -> None:
-    """End a job; its checkpoints stay, so a retry resumes."""
-    client = Client()
-    done = client.post(f"jobs/{refs.job(client, job)}/cancel")
-    show(done, as_json=as_json, columns="id name phase reason")
-
-
-@jobs.command()
-@click.argument("job")
-@click.option("--json", "as_json", is_flag=True)
-def retry(job: str, as_json: bool) -> None:
-    """Queue a failed or cancelled job again, from its latest checkpoint."""
-    client = Client()
-    done = client.post(f"jobs/{refs.job(client, job)}/retry")
-    show(done, as_json=as_json, columns="id name phase reason attempt")
+for _name, _text in (
+    ("cancel", "End a job; its checkpoints stay, so a retry resumes."),
+    ("pause", "Stop a job at its latest checkpoint and give its place away, until it is resumed."),
+    ("resume", "Queue a paused job again, from its latest checkpoint."),
+    ("retry", "Queue a failed or cancelled job again, from its latest checkpoint."),
+):
+    verbs.add(jobs, _name, find=refs.job, what="JOB", text=_text)
 
 
 @jobs.command()

@@ -43,6 +43,7 @@ def ensure_owner() -> None:
             "SLIPWAY_API_KEY": secret,
             "OPENAI_BASE_URL": f"{settings.PUBLIC_URL}/v1",
             "OPENAI_API_KEY": secret,
+            "OPENAI_ADMIN_KEY": secret,
         },
     )
 

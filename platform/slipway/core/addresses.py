@@ -9,6 +9,14 @@ from collections.abc import Iterable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: All of IPv6 that is given to hosts on the Internet (RFC 4291, IANA).
+_UNICAST = ipaddress.ip_network("2000::/3")
+#: Inside of what is called global, but nobody's: protocols' own (RFC 6890), relays (RFC 7526),
+#: documentation (RFC 9637), and where a large cloud answers its own machines.
+_NOBODY = tuple(
+    ipaddress.ip_network(block)
+    for block in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20")
+)
 
 
 class NotAllowed(Exception):
@@ -22,7 +30,10 @@ class NoAddress(NotAllowed):
 def is_public(text: str) -> bool:
     """Whether an address can be reached by anybody on the Internet."""
     address = plain(text)
-    return address.is_global and not address.is_multicast
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
+    nobody = any(address in block for block in _NOBODY)
+    return address.is_global and not address.is_multicast and not nobody
 
 
 def plain(text: str) -> Address:
@@ -54,6 +65,7 @@ def resolve(host: str, port: int, *, networks: Iterable[Network]) -> list[tuple[
         text = str(sockaddr[0])
         named = any(plain(text) in network for network in networks)
         if not (named or is_public(text)):
-            raise NotAllowed(f"{host} is at {text}, which is not public")
+            # Where exactly is the network's own affair.
+            raise NotAllowed(f"{host} is at an address that is not public")
         judged[text] = named
     return list(judged.items())

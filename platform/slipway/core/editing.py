@@ -28,15 +28,17 @@ class Guarded(GenericAPIView[Any]):
         wanted = {each.strip().removeprefix("W/") for each in given.split(",") if each.strip()}
         if request.method in {"GET", "HEAD", "OPTIONS"} or not wanted or "*" in wanted:
             return
-        now = self.tag_of(self.get(request, *args, **kwargs).data)
+        now = self.tag_of(self.now(request, *args, **kwargs))
         if now not in wanted:
             raise ChangedMeanwhile(
                 "Somebody changed this after you read it; nothing of yours was stored.",
                 Detail(field="if-match", rule="the ETag of how it is now", value=given, fix=now),
             )
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        raise NotImplementedError
+    def now(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """How the thing is at this moment: what GET answers, unless the view says otherwise."""
+        answer: Response = self.get(request, *args, **kwargs)
+        return answer.data
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any

@@ -7,8 +7,9 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -20,9 +21,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core.errors import Detail, Invalid, Refused, Unavailable
+from slipway.core.logs import request_id
+from slipway.core.parsing import unstorable
 
 logger = logging.getLogger(__name__)
-request_id: ContextVar[str] = ContextVar("request_id", default="")
+#: Where answers are data for programs, and what browsers are told of them.
+_DATA = ("/api/", "/v1/", "/scim/")
+_OURS = "Something broke on our side; it was logged under the request id."
+_NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 class RequestIds:
@@ -35,18 +41,30 @@ class RequestIds:
         request_id.set(f"req_{secrets.token_hex(12)}")
         response = self.get_response(request)
         response["x-request-id"] = request_id.get()
+        if request.path.startswith(_DATA) and not _is_page(response):
+            # Nobody keeps an answer, and opened by itself it is text: no script, no frame.
+            response.setdefault("cache-control", "no-store")
+            response["content-security-policy"] = _NO_PAGE
         if request.path.startswith(("/api/", "/v1/")) and response.status_code >= 400:
             content_type = response.get("content-type", "")
             if not content_type.startswith("application/json"):
                 # Django's own pages (unknown path, bad host) speak HTML; a client needs our shape.
                 shaped = _plain(response.status_code, request.path)
-                shaped["x-request-id"] = request_id.get()
+                for name in response.headers.keys() - {"Content-Type", "Content-Length"}:
+                    shaped[name] = response[name]
+                shaped["cache-control"] = "no-store"
                 return shaped
         return response
 
 
+def _is_page(response: HttpResponse) -> bool:
+    return bool(response.get("content-type", "").startswith("text/html"))
+
+
 def _plain(status: int, path: str) -> JsonResponse:
-    message = f"There is nothing at {path}." if status == 404 else "The request was not understood."
+    message = {404: f"There is nothing at {path}."}.get(status, "The request was not understood.")
+    if status >= 500:
+        message = _OURS
     if path.startswith("/v1/"):
         kind = "server_error" if status >= 500 else "invalid_request_error"
         error = {"message": message, "type": kind, "param": None, "code": None}
@@ -96,7 +114,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         )
     logger.error("unhandled error in %s", context.get("view"), exc_info=error)
     return Response(
-        error_body("internal", "Something broke on our side; it was logged under the request id."),
+        error_body("internal", _OURS),
         status=500,
     )
 
@@ -120,24 +138,48 @@ def _details(path: str, detail: Any) -> list[Detail]:
 
 
 class Keyset(BasePagination):
-    """Pages by (created_at, id), newest first; the cursor names the last row seen.
+    """Pages by (created_at, id), newest first unless `order` says otherwise.
 
-    Cost does not grow with depth, and rows that arrive meanwhile neither repeat nor hide.
+    The cursor names the order and the last row seen in it: cost does not grow with depth, and rows
+    that arrive meanwhile neither repeat nor hide.
     """
 
     default_limit, max_limit = 50, 500
+    #: What `order` may name, and the column it stands for; `-` before it turns it round.
+    columns: ClassVar[dict[str, str]] = {"created": "created_at"}
+
+    @property
+    def orders(self) -> list[str]:
+        """All values of `order`, the default first."""
+        return [f"{sign}{name}" for name in self.columns for sign in ("-", "")]
 
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
-        limit = self._limit(request)
+        limit, order = self._limit(request), self._order(request)
+        column = self.columns[order.removeprefix("-")]
+        sign, past = ("-", "lt") if order.startswith("-") else ("", "gt")
         cursor = request.query_params.get("cursor")
         if cursor:
-            at, key = _decode(cursor)
-            queryset = queryset.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=key))
-        rows = list(queryset.order_by("-created_at", "-pk")[: limit + 1])
-        self.next_cursor = _encode(rows[limit - 1]) if len(rows) > limit else None
+            last, key = _decode(cursor, order)
+            # The first of the two is no news, but a bound that an index can be entered by.
+            queryset = queryset.filter(**{f"{column}__{past}e": last}).filter(
+                Q(**{f"{column}__{past}": last}) | Q(**{column: last, f"pk__{past}": key})
+            )
+        rows = list(queryset.order_by(f"{sign}{column}", f"{sign}pk")[: limit + 1])
+        more = len(rows) > limit
+        self.next_cursor = _encode(rows[limit - 1], order, column) if more else None
         return rows[:limit]
+
+    def _order(self, request: Request) -> str:
+        order = request.query_params.get("order", self.orders[0])
+        if order not in self.orders:
+            rule = f"one of {', '.join(self.orders)}"
+            raise Invalid(
+                f"This list has no order {order[:50]!r}; order is {rule}.",
+                Detail(field="order", rule=rule, value=order[:50], fix=self.orders[0]),
+            )
+        return str(order)
 
     def _limit(self, request: Request) -> int:
         raw = request.query_params.get("limit", str(self.default_limit))
@@ -169,7 +211,19 @@ class Keyset(BasePagination):
                 "schema": {"type": "integer", "minimum": 1, "maximum": self.max_limit},
             },
             {"name": "cursor", "in": "query", "schema": {"type": "string"}},
+            {
+                "name": "order",
+                "in": "query",
+                "description": "`-` turns it round; a cursor goes on in its own order only",
+                "schema": {"type": "string", "enum": self.orders, "default": self.orders[0]},
+            },
         ]
+
+
+class Named(Keyset):
+    """The same, by name too: for rows that have one, in lists short enough or indexed by it."""
+
+    columns: ClassVar = {**Keyset.columns, "name": "name"}
 
 
 class Whole(Keyset):
@@ -183,22 +237,37 @@ class Whole(Keyset):
         return []
 
 
-def _encode(row: Any) -> str:
-    key = json.dumps([row.created_at.isoformat(), str(row.pk)])
+def _encode(row: Any, order: str, column: str) -> str:
+    last = getattr(row, column)
+    place = last.isoformat() if isinstance(last, datetime) else last
+    key = json.dumps([order, place, str(row.pk)])
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[str, str]:
-    from datetime import datetime
-    from uuid import UUID
-
-    try:
-        at, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        datetime.fromisoformat(at)
-        UUID(key)
-    except (ValueError, TypeError) as error:
+def _decode(cursor: str, wanted: str) -> tuple[str, str]:
+    """Value and id of the last row seen; Invalid where it was not given out for this order."""
+    found = _read(cursor)
+    if found is None:
         raise Invalid(
             "cursor is not one this API gave out; leave it out to start from the first page.",
-            Detail(field="cursor", rule="as returned in next_cursor", value=cursor),
-        ) from error
-    return at, key
+            Detail(field="cursor", rule="as returned in next_cursor", value=cursor[:200]),
+        )
+    order, last, key = found
+    if order != wanted:
+        raise Invalid(
+            f"cursor is of a list with order={order[:50]}, this one has order={wanted}; "
+            "leave the cursor out to start from the first page.",
+            Detail(field="cursor", rule=f"of a list with order={wanted}", value=cursor[:200]),
+        )
+    return last, key
+
+
+def _read(cursor: str) -> tuple[str, str, str] | None:
+    try:
+        order, last, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        UUID(key)
+        if order.removeprefix("-") == "created":
+            datetime.fromisoformat(last)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return (order, last, key) if isinstance(last, str) and unstorable(last) is None else None

@@ -15,6 +15,8 @@ class Dataset(Record):
     name = models.CharField(max_length=63)
     description = models.TextField(blank=True, default="")
     made_by = models.CharField(max_length=150, blank=True, default="")
+    #: In the bin since then: it can be brought back, and not be used meanwhile.
+    deleted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.db.models import Sum
 from django.utils import timezone
 
 from slipway import backends
@@ -17,8 +19,9 @@ from slipway.core import reconcile
 from slipway.core.lifecycle import LostRace, advance, annotate
 from slipway.core.models import Tracked
 from slipway.datasets.models import ErrandPhase, Export, LeakCheck, Phase, Version
-from slipway.datasets.services import exports, fetch, imports, leaks, uploads
+from slipway.datasets.services import catalogue, exports, fetch, imports, leaks, uploads
 from slipway.datasets.services.checking import Outcome, Progress
+from slipway.metering import services as metering
 
 #: Seconds between two notes of progress; each also renews the lease.
 _NOTE_SECONDS = 2.0
@@ -185,7 +188,9 @@ def look_at_leak_check(check: LeakCheck, now: datetime) -> timedelta | None:
 
 
 def sweep(now: datetime) -> None:
-    """Drop uploads nobody finished, and objects that belong to no version."""
+    """Empty the bin; drop what nobody finished, and objects of no version; count what is kept."""
+    metering.count_storage(what="datasets", sizes=_sizes, now=now)
+    catalogue.empty_bin(until=now - timedelta(days=settings.BIN_DAYS))
     store = backends.objects()
     stale = Version.objects.filter(phase=Phase.DRAFT, created_at__lt=now - _UPLOAD_LIFE)
     for version in stale.exclude(upload_id="").order_by("created_at", "pk"):
@@ -206,6 +211,13 @@ def sweep(now: datetime) -> None:
         keys = owned[folder]
         if keys is None or found.key not in keys:
             store.delete(found.key)
+
+
+def _sizes() -> dict[UUID, int]:
+    """Bytes of rows by project."""
+    kept = Version.objects.exclude(canonical_key="").order_by()
+    sums = kept.values_list("project_id").annotate(Sum("size_bytes"))
+    return {project_id: size for project_id, size in sums if size}
 
 
 def _keys_of(version_id: str) -> set[str] | None:

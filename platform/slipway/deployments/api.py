@@ -17,7 +17,9 @@ from rest_framework.response import Response
 from slipway import backends
 from slipway.backends.compute import ComputeUnavailable
 from slipway.core import lifecycle
+from slipway.core.editing import Guarded
 from slipway.core.errors import Detail, Invalid, Unavailable
+from slipway.core.http import Named
 from slipway.core.models import Event
 from slipway.deployments import services
 from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
@@ -179,6 +181,8 @@ class _View(GenericAPIView[Any]):
 class DeploymentsView(_View):
     """Deployments of this project; `?name=` finds one by name."""
 
+    pagination_class = Named
+
     @extend_schema(
         parameters=[OpenApiParameter("name", str)],
         operation_id="deployments_list",
@@ -201,7 +205,9 @@ class DeploymentsView(_View):
         return self.shown(row, status=201)
 
 
-class DeploymentView(_View):
+class DeploymentView(Guarded, _View):
+    guarded: ClassVar = ("at_once", "queue", "sleep_after_seconds")
+
     def get(self, request: Request, deployment_id: UUID) -> Response:
         return self.shown(self.row(deployment_id))
 

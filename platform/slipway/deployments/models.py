@@ -129,6 +129,8 @@ class Revision(Tracked):
     crashed_at = models.DateTimeField(null=True)
     #: When the workload of a retired revision goes, and when it was gone.
     remove_at = models.DateTimeField(null=True)
+    #: Until when its replicas' time is in the ledger; null while none answers.
+    charged_until = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -8,18 +8,19 @@ from datetime import datetime
 from slipway import backends
 from slipway.backends.compute import ComputeUnavailable
 from slipway.deployments.models import Deployment, Revision
-from slipway.deployments.services import watching
+from slipway.deployments.services import charging, watching
 
 logger = logging.getLogger(__name__)
 
 WATCHED = [(Deployment, watching.step)]
 
 
-def sweep(now: datetime) -> None:  # noqa: ARG001 - every domain's sweep is told the time
-    """Delete `serve-*` workloads whose revision is gone or unknown.
+def sweep(now: datetime) -> None:
+    """Count what replicas cost; delete `serve-*` workloads whose revision is gone or unknown.
 
     Names are read before rows, so a workload sent meanwhile is not taken for an orphan.
     """
+    charging.charge(now)
     try:
         found = [name for name in backends.compute().names() if name.startswith("serve-")]
         if not found:

@@ -16,10 +16,12 @@ from slipway.editions import services
 from slipway.editions.rules import hardware
 from slipway.editions.rules.policy import EDITIONS
 
+STATES = [(state, state) for state in ("valid", "trial", "grace", "read_only", "not_needed")]
+
 
 class EditionOut(serializers.Serializer[Any]):
     edition = serializers.ChoiceField(list(EDITIONS))
-    state = serializers.ChoiceField(["valid", "trial", "grace", "read_only", "not_needed"])
+    state = serializers.ChoiceField(STATES)
     reason = serializers.CharField()
     until = serializers.DateTimeField(allow_null=True)
 
@@ -66,6 +68,7 @@ class LicenceView(GenericAPIView[Any]):
 
     serializer_class = LicenceOut
     levels: ClassVar = {"PUT": 3}
+    proved: ClassVar = {"PUT"}
     works_read_only = True
 
     @extend_schema(responses=LicenceOut)

@@ -97,6 +97,9 @@ class EvalOut(http.RunOut):
     metrics = serializers.ListField(child=serializers.CharField())
     max_tokens = serializers.IntegerField()
     gpus = serializers.IntegerField()
+    trained_on_these_rows = serializers.ListField(
+        child=serializers.CharField(), help_text="candidates that this very dataset version taught"
+    )
     gate = RuleIn(many=True)
     gate_passed = serializers.BooleanField(
         allow_null=True, help_text="null before the end, and where there is no gate"
@@ -127,6 +130,12 @@ def eval_out(run: EvaluationRun) -> dict[str, Any]:
             "sha256": run.dataset_sha256,
         },
         "scoreboard": services.scoreboard(run),
+        # Runs from before this was noted say nothing of it.
+        "trained_on_these_rows": [
+            each["name"]
+            for each in run.candidates
+            if each.get("trained_on") == str(run.dataset_version_id)
+        ],
     }
     return dict(EvalOut(fields).data)
 
@@ -136,6 +145,7 @@ class EvalsView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [MayChange]
     serializer_class = EvalOut
+    waits = True
 
     @extend_schema(
         parameters=[OpenApiParameter("phase", str, enum=Phase.values)],
@@ -198,6 +208,16 @@ class CancelView(OfOneEval):
     def post(self, request: Request, run_id: UUID) -> Response:
         run = self.run()
         services.cancel(run, now=timezone.now(), by=request.user.user_name)
+        return Response(eval_out(run))
+
+
+class ResumeView(OfOneEval):
+    """Queues one that was paused for its budget again, if there is room now."""
+
+    @extend_schema(request=None, responses=EvalOut)
+    def post(self, request: Request, run_id: UUID) -> Response:
+        run = self.run()
+        services.resume(run, now=timezone.now(), by=request.user.user_name)
         return Response(eval_out(run))
 
 
@@ -270,13 +290,68 @@ class DownloadView(OfOneEval):
         return Response({"url": url, "expires_in_seconds": DOWNLOAD_SECONDS})
 
 
+class RatingIn(serializers.Serializer[Any]):
+    line = serializers.IntegerField(min_value=0, help_text="of the row, as the results name it")
+    version_id = serializers.UUIDField(help_text="whose answer it is")
+    scores = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text=f"{', '.join(services.DIMENSIONS)}: 1 to 5; none takes the rating back",
+    )
+
+
+class RatedCellOut(serializers.Serializer[Any]):
+    """The mean over rated rows with its 95 % interval, and the share of good ones (4 or more)."""
+
+    version_id = serializers.UUIDField()
+    name = serializers.CharField()
+    dimension = serializers.CharField()
+    mean = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    good = serializers.FloatField()
+    n = serializers.IntegerField(help_text="rows")
+    people = serializers.IntegerField()
+
+
+class RatingsOut(serializers.Serializer[Any]):
+    dimensions = serializers.ListField(child=serializers.CharField())
+    board = RatedCellOut(many=True)
+    mine = RatingIn(many=True, help_text="what the one who asks gave")
+
+
+class RatingsView(OfOneEval):
+    """What people think of the answers: PUT rates one, GET sums all up."""
+
+    serializer_class = RatingsOut
+
+    @extend_schema(operation_id="evals_ratings", responses=RatingsOut)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        run = self.run()
+        given = services.given_by(run=run, user_name=request.user.user_name)
+        mine = [
+            {"line": line, "version_id": version_id, "scores": scores}
+            for (line, version_id), scores in given.items()
+        ]
+        body = {"dimensions": services.DIMENSIONS, "board": services.board(run), "mine": mine}
+        return Response(RatingsOut(body).data)
+
+    @extend_schema(operation_id="evals_rate", request=RatingIn, responses=RatingsOut)
+    def put(self, request: Request, run_id: UUID) -> Response:
+        given = RatingIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        services.rate(run=self.run(), user_name=request.user.user_name, **given.validated_data)
+        return self.get(request, run_id)
+
+
 urlpatterns = [
     path("evals", EvalsView.as_view()),
     path("evals/<uuid:run_id>", EvalView.as_view()),
     path("evals/<uuid:run_id>/cancel", CancelView.as_view()),
+    path("evals/<uuid:run_id>/resume", ResumeView.as_view()),
     path("evals/<uuid:run_id>/retry", RetryView.as_view()),
     path("evals/<uuid:run_id>/events", EventsView.as_view()),
     path("evals/<uuid:run_id>/logs", LogsView.as_view()),
     path("evals/<uuid:run_id>/rows", RowsView.as_view()),
+    path("evals/<uuid:run_id>/ratings", RatingsView.as_view()),
     path("evals/<uuid:run_id>/download", DownloadView.as_view()),
 ]

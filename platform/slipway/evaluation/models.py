@@ -28,6 +28,9 @@ class EvaluationRun(Run):
     gate_passed = models.BooleanField(null=True)
     gate_findings = models.JSONField(default=list)
 
+    #: When its cost was last held against its budgets.
+    weighed_at = models.DateTimeField(null=True)
+
     #: Comparisons of two candidates on the same rows, as the runtime reported them.
     paired = models.JSONField(default=list)
     #: Rows judged, seconds taken, tokens …
@@ -52,5 +55,24 @@ class Score(Record):
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "version_id", "group", "metric"], name="score_once"
+            )
+        ]
+
+
+class Rating(Record):
+    """What one person gave one answer by one dimension, 1 to 5."""
+
+    run = models.ForeignKey(EvaluationRun, on_delete=models.CASCADE, related_name="ratings")
+    #: Line of the row in the dataset version, as the results name it.
+    line = models.PositiveIntegerField()
+    version_id = models.UUIDField()
+    dimension = models.CharField(max_length=32)
+    score = models.PositiveSmallIntegerField()
+    user_name = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "line", "version_id", "dimension", "user_name"], name="rated_once"
             )
         ]

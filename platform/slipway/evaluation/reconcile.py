@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from slipway.core.models import Tracked
 from slipway.core.reconcile import Step
 from slipway.evaluation.models import EvaluationRun
-from slipway.evaluation.services import asking, keeping
+from slipway.evaluation.services import asking, charging, keeping
 from slipway.runs import life, sweeping
 
 TRADE = life.Trade(
     workload=asking.workload,
     keep=keeping.keep,
     harvest=keeping.harvest,
+    hindrance=charging.hindrance,
+    settle=charging.charge,
     let_go=asking.let_go,
     leftovers=keeping.leftovers,
     forget=keeping.forget,

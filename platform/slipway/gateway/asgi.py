@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from slipway.gateway import errors
-from slipway.gateway.admit import CHAT, ENDPOINTS
-from slipway.gateway.completion import GONE, Asked
+from slipway.gateway.answering import GONE
 from slipway.gateway.core import Core
 from slipway.gateway.errors import Refusal, pairs
 from slipway.gateway.facts import Route
+from slipway.gateway.heads import Asked
+from slipway.gateway.reading import CHAT, ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 MODELS = "/v1/models"
-#: What a request's headers may come to.
-HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 #: A body must be here this many seconds after its head.
 BODY_SECONDS = 15.0
 #: Python looks for cycles as often as objects pile up; a busy server needs it more seldom.
@@ -85,6 +84,8 @@ class Gateway(Core):
             (b"content-length", b"%d" % len(body)),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _route(
@@ -98,7 +99,9 @@ class Gateway(Core):
         address = address_of(scope)
         if path in ENDPOINTS:
             if method != "POST":
-                return errors.not_allowed(method, path, "GET, POST" if path == CHAT else "POST")
+                return errors.not_allowed(
+                    method, path, "GET, HEAD, POST" if path == CHAT else "POST"
+                )
             authorization = given.get(b"authorization")
             # Nobody may make us hold a body without a key.
             key = await self.authorize(authorization, address)
@@ -108,25 +111,26 @@ class Gateway(Core):
             if isinstance(body, Refusal):
                 return body
             asked = Asked(
-                endpoint=path,
-                authorization=authorization,
-                body=body,
-                request_id=request_id,
+                path,
+                authorization,
                 session=given.get(b"x-session-id", b""),
                 trace=given.get(b"traceparent", b""),
             )
-            await self._complete(asked, receive, send)
+            await self._complete(asked, body, request_id, receive, send)
             return None
         if path == MODELS or (path.startswith(MODELS + "/") and len(path) > len(MODELS) + 1):
-            if method != "GET":
-                return errors.not_allowed(method, path, "GET" if path == MODELS else "GET, DELETE")
+            if method not in {"GET", "HEAD"}:
+                allow = "GET, HEAD" if path == MODELS else "GET, HEAD, DELETE"
+                return errors.not_allowed(method, path, allow)
             name = path[len(MODELS) + 1 :]
             return await self._models(given.get(b"authorization"), name, address)
         return errors.unknown_url(method, path)
 
-    async def _complete(self, asked: Asked, receive: Receive, send: Send) -> None:
+    async def _complete(
+        self, asked: Asked, body: bytes, request_id: str, receive: Receive, send: Send
+    ) -> None:
         client = _Client()
-        completion = self.complete(client, asked)
+        completion = self.complete(client, asked, body, request_id)
         client.resume = completion.resume
         gone = asyncio.ensure_future(receive())
         gone.add_done_callback(lambda _: completion.stop(GONE))
@@ -270,16 +274,8 @@ def address_of(scope: dict[str, Any]) -> str:
 
 def _read_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | Refusal:
     headers = scope["headers"]
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-    if size > HEADER_BYTES or len(headers) > HEADER_COUNT:
-        return Refusal(
-            431,
-            f"The headers come to {size} bytes in {len(headers)} lines; at most {HEADER_BYTES} "
-            f"bytes in {HEADER_COUNT} lines are read.",
-            code="headers_too_large",
-        )
+    if (refusal := errors.long_head(headers)) is not None:
+        return refusal
     given = dict(headers)
     if scope["http_version"] not in {"1.1", "1.0", "2", "3"}:
         return Refusal(505, "Speak HTTP/1.1.", code="http_version")

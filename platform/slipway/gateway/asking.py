@@ -25,24 +25,27 @@ _REQUEST = (
 )
 
 
-def request(ticket: Ticket, target: Route, trace: bytes = b"") -> bytes:
+def request(ticket: Ticket, target: Route, request_id: bytes, trace: bytes = b"") -> bytes:
     """Head and body for a target; of the client's head nothing is in it but `trace`, its
     `traceparent` or ours, and that only for engines of our own."""
-    request_id, origin = ticket.request_id.encode(), target.origin
-    if origin is None:
-        same = target.name == ticket.asked
-        body = ticket.body if same else plan.body_for(ticket.body, target)
-        lines = b"x-adapter: %b\r\n" % target.adapter.encode() if target.adapter else b""
-        if trace and _TRACE.fullmatch(trace):
-            lines += b"traceparent: %b\r\n" % trace
-        path = ticket.endpoint.encode()
-        return _REQUEST % (path, b"engine", len(body), request_id, lines, body)
-    body = plan.body_for(ticket.body, target)
-    path = (origin.base_path + ticket.endpoint.removeprefix("/v1")).encode()
+    body, origin = ticket.body, target.origin
+    if origin is not None:
+        body = plan.body_for(body, target)
+        path = (origin.base_path + ticket.endpoint.removeprefix("/v1")).encode()
+        line = b""
+        if origin.authorization:
+            line = b"authorization: %b\r\n" % origin.authorization.encode()
+        return _REQUEST % (path, origin.netloc.encode(), len(body), request_id, line, body)
+    if target.name != ticket.asked:
+        body = plan.body_for(body, target)
     lines = b""
-    if origin.authorization:
-        lines = b"authorization: %b\r\n" % origin.authorization.encode()
-    return _REQUEST % (path, origin.netloc.encode(), len(body), request_id, lines, body)
+    if target.adapter:
+        lines = b"x-adapter: %b\r\n" % target.adapter.encode()
+    if ticket.key.background:
+        lines += b"x-background: 1\r\n"
+    if trace and _TRACE.fullmatch(trace):
+        lines += b"traceparent: %b\r\n" % trace
+    return _REQUEST % (ticket.endpoint.encode(), b"engine", len(body), request_id, lines, body)
 
 
 def gives_way(status: int) -> bool:

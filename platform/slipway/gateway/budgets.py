@@ -6,26 +6,36 @@ import msgspec
 
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Route, Snapshot
-from slipway.metering.rules.reserver import Owner, Reserver
+from slipway.gateway.money import Lease, Money
+from slipway.metering.rules.reserver import Owner, Purse, Reserver, reserve, settle
 
 #: Tokens that a chat template may put around what the client sent.
 _AROUND = 256
 #: Answers are taken to end there where neither request nor model says.
 _LONGEST_ANSWER = 4096
-_REACHES = {"key": "this key", "project": "this project", "organisation": "the organisation"}
+#: Pairs of key and model of which it is remembered what is over them.
+_REMEMBERED = 100_000
+_REACHES = {"key": "this key", "project": "this project", "organisation": "the organisation",
+            "lease": "this key, its project or its organisation"}  # fmt: skip
 
 
-class Aside(msgspec.Struct, frozen=True, kw_only=True):
+#: Per request, prompt token and answer's token, in 10⁻¹² of the currency; by model, for several may
+#: be asked until one answers.
+Prices = dict[str, tuple[int, int, int]]
+
+
+class Aside(msgspec.Struct, frozen=True):
     """What was set aside for one request, and the prices it will be settled by."""
 
-    owners: tuple[Owner, ...]
+    purses: tuple[Purse, ...]
     amount: int
-    #: Per request, prompt token and answer's token, in 10⁻¹² of the currency; by model, for
-    #: several may be asked until one answers.
-    prices: dict[str, tuple[int, int, int]]
+    prices: Prices
 
 
-NOTHING = Aside(owners=(), amount=0, prices={})
+NOTHING = Aside((), 0, {})
+_FREE = (0, 0, 0)
+#: Who has a limit that such a request counts against, and what it costs.
+_Over = tuple[tuple[Purse, ...], Prices]
 
 
 class Budgets:
@@ -33,7 +43,11 @@ class Budgets:
 
     def __init__(self) -> None:
         self._reserver = Reserver()
-        self._seen: object = None
+        #: Where others spend of the same budgets.
+        self.money: Money | None = None
+        self._seen: Snapshot | None = None
+        #: What is over a key's requests for a model, in that picture.
+        self._known: dict[tuple[str, str], _Over] = {}
 
     def take(
         self,
@@ -42,50 +56,82 @@ class Budgets:
         key: Key,
         routes: tuple[Route, ...],
         prompt_bytes: int,
-        answers: int | None,
+        longest: int | None,
+        copies: int = 1,
     ) -> Aside | Refusal:
-        """Set aside the most a request may cost, whichever of `routes` answers it. `answers` are
-        the tokens it asks for, 0 if it does not say, None where the answer has none."""
+        """Set aside the most a request may cost, whichever of `routes` answers it. `longest` are
+        the tokens of one of its `copies` answers, 0 if it does not say, None where it has none."""
         if not snapshot.budgets and self._seen is None:
             return NOTHING
-        if snapshot.budgets is not self._seen:
+        if snapshot is not self._seen:
             self._reserver.refresh(snapshot.budgets)
-            self._seen = snapshot.budgets
-        prices, amount = {}, 0
-        for route in routes:
-            priced = snapshot.prices.get((key.organisation_id, route.name))
-            if priced is None:
-                continue
-            one, prompt, answer = prices[route.name] = priced
-            # No token is shorter than a byte, so this is never too little.
-            longest = 0
-            if answers is not None:
-                longest = answers or route.context_length or _LONGEST_ANSWER
-            most = one + (prompt_bytes + _AROUND) * prompt + longest * answer
-            amount = max(amount, most)
-        if not prices:
+            self._seen = snapshot
+            self._known.clear()
+        # One route alone is nearly always what is asked, and the same one again.
+        route = routes[0]
+        name = (key.id, route.name if len(routes) == 1 else "")
+        purses, prices = self._known.get(name) or self._over(snapshot, key, routes, name)
+        if not purses:
             return NOTHING
-        owners: tuple[Owner, ...] = (
-            ("key", key.id),
-            ("project", key.project_id),
-            ("organisation", key.organisation_id),
-        )
-        full = self._reserver.reserve(owners, amount)
+        amount = _most(route, prices, prompt_bytes, longest, copies)
+        for other in routes[1:]:
+            amount = max(amount, _most(other, prices, prompt_bytes, longest, copies))
+        full = reserve(purses, amount)
         if full is not None:
+            for purse in purses:
+                if isinstance(purse, Lease):
+                    purse.short += amount
             return Refusal(
                 429,
                 f"This request may cost more than is left of the budget of {_REACHES[full[0]]}. "
                 "Ask for fewer tokens, or have the budget raised.",
                 type="insufficient_quota",
-                code="budget_exceeded",
+                code="insufficient_quota",
+                lease=self.money is not None,
             )
-        return Aside(owners=owners, amount=amount, prices=prices)
+        return Aside(purses, amount, prices)
 
     def settle(
         self, aside: Aside, *, model: str, prompt_tokens: int, completion_tokens: int
     ) -> None:
         """`model` answered and used so much; call once for each request that was let in."""
-        if aside.owners:
-            one, prompt, answer = aside.prices.get(model, (0, 0, 0))
+        if aside is not NOTHING:
+            one, prompt, answer = aside.prices.get(model, _FREE)
             cost = one + prompt_tokens * prompt + completion_tokens * answer
-            self._reserver.settle(aside.owners, reserved=aside.amount, cost=cost)
+            settle(aside.purses, reserved=aside.amount, cost=cost)
+            if self.money is not None:
+                for purse in aside.purses:
+                    if isinstance(purse, Lease):
+                        self.money.spent(purse, cost)
+
+    def _over(
+        self, snapshot: Snapshot, key: Key, routes: tuple[Route, ...], name: tuple[str, str]
+    ) -> _Over:
+        """Whose limits a request counts against, if it costs anything; `name` is remembered."""
+        prices: Prices = {}
+        for route in routes:
+            priced = snapshot.prices.get((key.organisation_id, route.name))
+            if priced is not None:
+                prices[route.name] = priced
+        owners: tuple[Owner, ...] = (
+            ("key", key.id),
+            ("project", key.project_id),
+            ("organisation", key.organisation_id),
+        )
+        over: tuple[Purse, ...] = self._reserver.over(owners) if prices else ()
+        if over and self.money is not None:
+            # The ledger knows all that is over a payer; here it is one lease.
+            alone = key.id if owners[0] in snapshot.budgets else ""
+            over = (self.money.lease((key.organisation_id, key.project_id, alone)),)
+        found = (over, prices)
+        if name[1] and len(self._known) < _REMEMBERED:
+            self._known[name] = found
+        return found
+
+
+def _most(route: Route, prices: Prices, prompt_bytes: int, longest: int | None, copies: int) -> int:
+    """What answers of this route may cost; no token is shorter than a byte, so never less."""
+    one, prompt, answer = prices.get(route.name, _FREE)
+    if longest == 0:
+        longest = route.context_length or _LONGEST_ANSWER
+    return one + (prompt_bytes + _AROUND * copies) * prompt + (longest or 0) * copies * answer

@@ -12,17 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from slipway.gateway import errors
+from slipway.gateway import errors, snapshot
 from slipway.gateway.admit import Gate, Limits
-from slipway.gateway.completion import Asked, Client, Completion, Parts
+from slipway.gateway.answering import Client, Parts
+from slipway.gateway.completion import Completion
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Snapshot
-from slipway.gateway.leases import Exchange, Leases
+from slipway.gateway.heads import Asked
+from slipway.gateway.leases import Exchange
+from slipway.gateway.money import Pay
+from slipway.gateway.patience import Timeouts
 from slipway.gateway.snapshot import Snapshots
-from slipway.gateway.snapshot import exchange as common_pots
-from slipway.gateway.spans import Spans, configured
+from slipway.gateway.spans import Spans, begin, configured
 from slipway.gateway.spool import Spool
-from slipway.gateway.upstream import Timeouts, Upstreams
+from slipway.gateway.underway import Underway
+from slipway.gateway.upstream import Upstreams
 from slipway.gateway.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -40,7 +44,8 @@ class Watched(Protocol):
 class Core:
     """Begins completions and keeps their time.
 
-    By `exchange` it shares limits with other gateways; given `load` but not that, it is alone.
+    By `exchange` it shares limits with other gateways, by `pay` budgets; given `load` but not
+    those, it is alone.
     What it is not given it takes from the settings: `load` reads keys and routes (in a thread),
     `digest` turns a secret into what keys are stored under, `spool` is a directory, `wake` tells
     the platform (in a thread) that a deployment which sleeps is asked for, `tls` is how servers
@@ -52,6 +57,7 @@ class Core:
         *,
         load: Callable[[], Snapshot] | None = None,
         exchange: Exchange | None = None,
+        pay: Pay | None = None,
         digest: Callable[[str], str] | None = None,
         spool: Path | None = None,
         timeouts: Timeouts | None = None,
@@ -61,7 +67,7 @@ class Core:
         spans: Spans | None = None,
     ) -> None:
         if load is None and exchange is None:
-            exchange = common_pots
+            exchange, pay = snapshot.exchange, snapshot.pay
         if load is None or digest is None or spool is None:
             from django.conf import settings
 
@@ -75,10 +81,10 @@ class Core:
             digest = digest or tenancy.digest_of
             spool = spool or settings.USAGE_SPOOL
         self.gate = Gate(digest=digest, limits=limits, shared=exchange is not None)
-        self._exchange = exchange
-        self._leases: Leases | None = None
+        self._exchange, self._pay = exchange, pay
         self.snapshots = Snapshots(load)
         self.spool = Spool(spool)
+        self._underway = Underway(spool)
         self.watch = Watch()
         self._rouse, self._tls, self._spans = wake, tls, spans
         self._woken: dict[str, float] = {}
@@ -87,7 +93,7 @@ class Core:
         self.timeouts = timeouts or Timeouts()
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
-        self._running: dict[Completion, float] = {}
+        self._running: set[Completion] = set()
         # Unique for ever, and cheap: a random start per process, then a counter.
         self._prefix = f"req_{secrets.token_hex(10)}"
         self._count = itertools.count()
@@ -95,15 +101,20 @@ class Core:
 
     async def start(self) -> None:
         """Raises OSError if the spool cannot be made."""
-        if self._exchange is not None:
-            self._leases = self.gate.share(self._exchange)
         self.spool.start()
+        self._underway.start(self.spool.write)
+        if self._exchange is not None:
+            self.gate.share(self._exchange)
+        if self._pay is not None:
+            self.gate.share_money(self._pay, self.spool.place)
         self.kept.start()
         self.snapshots.start()
         upstreams = Upstreams(self.timeouts, self._tls, self.watch)
         self._parts = Parts(
             gate=self.gate, snapshots=self.snapshots, upstreams=upstreams, spool=self.spool,
+            underway=self._underway,
             kept=self.kept, watch=self.watch, wake=self.wake, spans=self._spans,
+            running=self._running,
         )  # fmt: skip
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
         await self.snapshots.refresh()
@@ -112,11 +123,11 @@ class Core:
         if self._parts is not None:
             self._watch.cancel()
             await self._parts.upstreams.close()
-            if self._leases is not None:
-                await self._leases.stop()
+            await self.gate.stop()
             await asyncio.to_thread(self.snapshots.stop)
             await asyncio.to_thread(self.spool.stop)
             await asyncio.to_thread(self.kept.stop)
+            self._underway.stop()
             if self._spans is not None:
                 await asyncio.to_thread(self._spans.stop)
 
@@ -143,7 +154,7 @@ class Core:
         return len(self.snapshots.current.keys), len(self.snapshots.current.routes)
 
     def request_id(self) -> str:
-        return f"{self._prefix}{next(self._count):08x}"
+        return f"{self._prefix}{next(self._count)}"
 
     def known(self, authorization: bytes | None, address: str) -> Key | Refusal:
         """The key as far as the present picture has it; a refusal may be `again`."""
@@ -157,27 +168,28 @@ class Core:
             key = self.known(authorization, address)
         return key
 
-    def complete(self, client: Client, asked: Asked) -> Completion:
+    def complete(
+        self, client: Client, asked: Asked, body: bytes, request_id: str | None = None
+    ) -> Completion:
         """A completion, to be started by who asks for it."""
         if self._parts is None:
             raise RuntimeError("the server must send lifespan events: uvicorn --lifespan on")
-        completion = Completion(self._parts, client, asked, self._over)
-        self._running[completion] = time.monotonic() + self.timeouts.total
-        return completion
-
-    def _over(self, completion: Completion) -> None:
-        self._running.pop(completion, None)
+        request_id = request_id or self.request_id()
+        return Completion(
+            self._parts, client, asked, body, request_id, request_id.encode(), time.perf_counter(),
+            None if self._spans is None else begin(asked.trace),
+        )  # fmt: skip
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now = time.perf_counter()
         late = errors.timed_out(f"The answer took longer than {self.timeouts.total:g} s.")
-        for completion, deadline in list(self._running.items()):
-            if now > deadline:
+        for completion in list(self._running):
+            if now > completion.began + self.timeouts.total:
                 completion.stop(late)
             else:
                 completion.beat(self.timeouts.heartbeat)
         for watched in list(self.watched):
-            watched.look(now)
+            watched.look(time.monotonic())
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+
+#: What a request's headers, or its URL, may come to.
+HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Refusal:
         lines = b"content-type: application/json\r\n" + self.rates
         if self.retry_after is not None:
             lines += b"retry-after: %d\r\n" % self.retry_after
-        elif self.status == 503 or self.code == "budget_exceeded":
+        elif self.status == 503 or self.code == "insufficient_quota":
             lines += b"x-should-retry: false\r\n"
         if self.allow is not None:
             lines += b"allow: %b\r\n" % self.allow.encode()
@@ -68,9 +72,8 @@ def pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
 def unknown_url(method: str, path: str) -> Refusal:
     return Refusal(
         404,
-        f"Unknown request URL: {method} {path[:200]}. Served here: GET /v1/models, "
-        "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings; docs/openai.md "
-        "lists the rest.",
+        f"Unknown request URL: {method} {path[:200]}. GET /v1/openapi.json lists what is served, "
+        "docs/openai.md what is not.",
         code="unknown_url",
     )
 
@@ -159,6 +162,41 @@ def too_many_waiting(most: int) -> Refusal:
         f"More than {most} requests wait on this connection; open another.",
         code="too_many_pipelined",
         retry_after=1,
+    )
+
+
+def long_head(headers: Any) -> Refusal | None:
+    """A refusal, if these are more headers than are read."""
+    size = sum(len(name) + len(value) for name, value in headers)
+    if size <= HEADER_BYTES and len(headers) <= HEADER_COUNT:
+        return None
+    return Refusal(
+        431,
+        f"The headers come to {size} bytes in {len(headers)} lines; at most {HEADER_BYTES} "
+        f"bytes in {HEADER_COUNT} lines are read.",
+        code="headers_too_large",
+    )
+
+
+def encoded(headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """A refusal, if the body is compressed: what it would come to cannot be bounded before."""
+    encoding = headers.get(b"content-encoding", b"identity").strip()
+    if encoding.lower() in {b"identity", b""}:
+        return None
+    return Refusal(
+        415,
+        f"A body with Content-Encoding {encoding.decode('latin-1')[:50]!r} is not read; send it "
+        "as it is, without this header.",
+        param="Content-Encoding",
+        code="unsupported_content_encoding",
+    )
+
+
+def long_url(size: int) -> Refusal:
+    return Refusal(
+        414,
+        f"The URL has {size} bytes; at most {HEADER_BYTES} are read. Send what is long in a body.",
+        code="url_too_long",
     )
 
 

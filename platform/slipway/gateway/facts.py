@@ -22,6 +22,8 @@ class Key:
     networks: tuple[str, ...] = ()
     #: Asked for later, by a batch or a judge: it waits for those who wait themselves.
     background: bool = False
+    #: The line of an answer's head that names its organisation.
+    line: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +122,10 @@ class Limit:
 Scope = tuple[str, str, str]
 
 
+#: A key, and whom to ask, one after another.
+Way = tuple[Key, tuple[Route, ...]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All keys by digest and all routes by (project id, name), as they were at one moment."""
@@ -131,8 +137,12 @@ class Snapshot:
     budgets: dict[Owner, Budget] = field(default_factory=dict)
     prices: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     limits: dict[Scope, Limit] = field(default_factory=dict)
+    #: Projects that have what is asked and answered kept.
+    logged: frozenset[str] = frozenset()
     #: Authorization headers seen under this snapshot, so that a key is hashed once per snapshot.
     seen: dict[bytes, Key] = field(default_factory=dict)
+    #: Whom to ask, by Authorization header, path and model; as far as that was asked for already.
+    ways: dict[tuple[bytes | None, str, str], Way] = field(default_factory=dict)
 
     def routes_of(self, project_id: str) -> list[Route]:
         """The project's routes, by name."""

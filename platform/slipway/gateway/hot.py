@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from slipway.gateway.completion import GONE, Asked, Completion
+from slipway.gateway.answering import GONE
+from slipway.gateway.completion import Completion
 from slipway.gateway.core import Core
+from slipway.gateway.heads import Asked
 
 #: Status line, date and the like, our lines, length, `connection`, body.
 WHOLE = b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
@@ -39,118 +42,90 @@ class _Never:
 _NEVER = _Never()
 
 
-class Hot:
+class Hot(msgspec.Struct, eq=False):
     """One request for a completion: to uvicorn a cycle like its own, to the completion a client."""
 
-    __slots__ = (
-        *("_authorization", "_chunked", "_completion", "_endpoint", "_its_turn", "_link"),
-        *("_session", "_trace"),
-        *("disconnected", "keep_alive", "more_body", "paused", "pieces"),
-        *("response_complete", "response_started"),
-    )
-    message_event = _NEVER
-
-    def __init__(
-        self,
-        link: Link,
-        endpoint: str,
-        authorization: bytes,
-        *,
-        modern: bool,
-        session: bytes = b"",
-        trace: bytes = b"",
-    ) -> None:
-        self._link = link
-        self._session, self._trace = session, trace
-        self._endpoint, self._authorization = endpoint, authorization
-        # HTTP/1.0 knows no chunks, and ends a stream by closing.
-        self._chunked = self.keep_alive = modern
-        self.pieces: list[bytes] = []
-        self.more_body = True
-        self.response_started = self.response_complete = self.disconnected = False
-        self.paused = False
-        self._its_turn = False
-        self._completion: Completion | None = None
+    link: Link
+    asked: Asked
+    keep_alive: bool
+    pieces: list[bytes] = []
+    more_body: bool = True
+    its_turn: bool = False
+    paused: bool = False
+    disconnected: bool = False
+    response_started: bool = False
+    response_complete: bool = False
+    completion: Completion | None = None
+    message_event: ClassVar[_Never] = _NEVER
 
     def turn(self) -> None:
         """The answers before it have been given."""
-        self._its_turn = True
-        self._begin()
+        self.its_turn = True
+        if not self.more_body:
+            self.begin_with(b"".join(self.pieces))
 
-    def whole(self, *, keep_alive: bool) -> None:
+    def whole(self) -> None:
         """The request is there."""
         self.more_body = False
-        self.keep_alive = self.keep_alive and keep_alive
-        self._begin()
+        if self.its_turn:
+            self.begin_with(b"".join(self.pieces))
 
-    def _begin(self) -> None:
-        if self.more_body or not self._its_turn:
-            return
-        core = self._link.core
-        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        asked = Asked(
-            endpoint=self._endpoint,
-            authorization=self._authorization,
-            body=body,
-            request_id=core.request_id(),
-            session=self._session,
-            trace=self._trace,
-        )
-        self.pieces.clear()
-        self._completion = core.complete(self, asked)
-        self._completion.start()
+    def begin_with(self, body: bytes) -> None:
+        """It is there, and it is its turn."""
+        self.more_body = False
+        self.completion = self.link.core.complete(self, self.asked, body)
+        self.completion.start()
 
     def gone(self) -> None:
         self.disconnected = True
-        if self._completion is not None:
-            self._completion.stop(GONE)
+        if self.completion is not None:
+            self.completion.stop(GONE)
 
     def pause(self) -> None:
         self.paused = True
 
     def resume(self) -> None:
         self.paused = False
-        if self._completion is not None:
-            self._completion.resume()
+        if self.completion is not None:
+            self.completion.resume()
 
     # What the completion calls
 
     def answer(self, status: int, lines: bytes, body: bytes) -> None:
-        self._write(
-            WHOLE % (STATUS_LINE[status], self._link.dated(), lines, len(body), self._close(), body)
-        )
+        head = (STATUS_LINE[status], self.link.dated(), lines, len(body))
+        self._write(WHOLE % (*head, b"" if self.keep_alive else CLOSE, body))
         self._complete()
 
     def begin(self, lines: bytes, data: bytes) -> None:
-        self.response_started = True
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        head = (STATUS_LINE[200], self._link.dated(), lines, framing, self._close())
+        # HTTP/1.0 knows no chunks, and ends a stream by closing.
+        framing = b"transfer-encoding: chunked\r\n" if self.asked.modern else b""
+        close = b"" if self.keep_alive else CLOSE
+        head = (STATUS_LINE[200], self.link.dated(), lines, framing, close)
         self._write(b"%b%b%b%b%b\r\n" % head + self._framed(data))
 
     def send(self, data: bytes) -> None:
-        self._write(self._framed(data))
+        if not self.disconnected:
+            framed = b"%x\r\n%b\r\n" % (len(data), data) if self.asked.modern else data
+            self.link.transport.write(framed)
 
     def end(self, data: bytes) -> None:
-        self._write(self._framed(data) + (b"0\r\n\r\n" if self._chunked else b""))
+        self._write(self._framed(data) + (b"0\r\n\r\n" if self.asked.modern else b""))
         self._complete()
 
     def abort(self) -> None:
-        self._link.transport.abort()
+        self.link.transport.abort()
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if data and self._chunked else data
-
-    def _close(self) -> bytes:
-        return b"" if self.keep_alive else CLOSE
+        return b"%x\r\n%b\r\n" % (len(data), data) if data and self.asked.modern else data
 
     def _write(self, data: bytes) -> None:
         self.response_started = True
         if not self.disconnected:
-            self._link.transport.write(data)
+            self.link.transport.write(data)
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._completion = None
+        self.completion = None
         if not self.keep_alive and not self.disconnected:
-            self._link.transport.close()
-        self._link.on_response_complete()
+            self.link.transport.close()
+        self.link.on_response_complete()

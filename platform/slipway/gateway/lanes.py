@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from slipway.gateway import errors
 from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Route
@@ -16,28 +18,23 @@ from slipway.gateway.facts import Route
 LONGEST_WAIT = 30.0
 #: Of the places of a deployment, background work has at most this part, rounded up.
 BACKGROUND_SHARE = 0.5
+#: Lanes of deployments that nobody asks now are kept until they are so many.
+MOST_LANES = 10_000
 
 
-class Place:
+def _nobody() -> None: ...
+
+
+class Place(msgspec.Struct, eq=False):
     """A place at a deployment, had or waited for; to be given back by `leave`."""
 
-    __slots__ = ("background", "called", "deployment_id", "lane", "ready")
-
-    def __init__(
-        self,
-        deployment_id: str,
-        lane: _Lane | None,
-        ready: Callable[[], None],
-        *,
-        background: bool,
-    ) -> None:
-        self.deployment_id = deployment_id
-        #: None once it was given back.
-        self.lane = lane
-        self.background = background
-        #: It is this one's turn; before, it only waits.
-        self.called = False
-        self.ready = ready
+    deployment_id: str
+    #: None once it was given back.
+    lane: _Lane | None
+    background: bool
+    ready: Callable[[], None]
+    #: It is this one's turn; before, it only waits.
+    called: bool = True
 
 
 class _Lane:
@@ -72,23 +69,28 @@ class Lanes:
         """A place, `called` at once or when `ready` is called; or no, with when to ask again."""
         lane = self._lanes.get(route.deployment_id)
         if lane is None:
-            lane = self._lanes[route.deployment_id] = _Lane()
+            lane = self._add(route.deployment_id)
         lane.at_once = route.at_once
-        place = Place(route.deployment_id, lane, ready, background=background)
         # Background work that waits does not keep people out.
-        ahead = lane.waiting() if background else len(lane.queues[0])
-        if not ahead and lane.room(background=background):
-            self._call(lane, place)
-            return place
+        if background:
+            ahead, room = lane.waiting(), lane.room(background=True)
+        else:
+            ahead, room = len(lane.queues[0]), lane.busy < route.at_once
+        if room and not ahead:
+            lane.busy += 1
+            lane.background += background
+            return Place(route.deployment_id, lane, background, ready)
         if ahead >= route.queue:
-            self._forget(route.deployment_id, lane)
             return full(route)
+        place = Place(route.deployment_id, lane, background, ready, called=False)
         lane.queues[background].append(place)
         return place
 
     def leave(self, place: Place) -> None:
         """Done, or no longer waiting; whose turn it is now is told."""
         lane, place.lane = place.lane, None
+        # Who it would have told may hold this place: no circle is left behind.
+        place.ready = _nobody
         if lane is None:
             return
         if place.called:
@@ -96,19 +98,20 @@ class Lanes:
             lane.background -= place.background
         else:
             lane.queues[place.background].remove(place)
-        while (queue := lane.queues[0] or lane.queues[1]) and lane.room(
-            background=queue[0].background
-        ):
+        people, others = lane.queues
+        while (queue := people or others) and lane.room(background=queue is others):
             following = queue.popleft()
-            self._call(lane, following)
+            following.called = True
+            lane.busy += 1
+            lane.background += following.background
             following.ready()
-        self._forget(place.deployment_id, lane)
 
     def move(self, place: Place, route: Route) -> Refusal | None:
         """Give the place back for one at another deployment; then it may have to be waited for
         again. Without room there, it is a place no longer."""
+        ready = place.ready
         self.leave(place)
-        other = self.enter(route, background=place.background, ready=place.ready)
+        other = self.enter(route, background=place.background, ready=ready)
         if isinstance(other, Refusal):
             place.lane = None
             return other
@@ -116,7 +119,7 @@ class Lanes:
             queue = other.lane.queues[other.background]  # type: ignore[union-attr]  # just entered
             queue[-1] = place
         place.deployment_id, place.lane = other.deployment_id, other.lane
-        place.called = other.called
+        place.called, place.ready = other.called, ready
         return None
 
     def in_flight(self, deployment_id: str) -> int:
@@ -127,15 +130,18 @@ class Lanes:
         lane = self._lanes.get(deployment_id)
         return lane.waiting() if lane is not None else 0
 
-    @staticmethod
-    def _call(lane: _Lane, place: Place) -> None:
-        place.called = True
-        lane.busy += 1
-        lane.background += place.background
+    @property
+    def idle(self) -> bool:
+        """Nobody is at work anywhere, and nobody waits."""
+        return not any(lane.busy or lane.waiting() for lane in self._lanes.values())
 
-    def _forget(self, deployment_id: str, lane: _Lane) -> None:
-        if not lane.busy and not lane.waiting():
-            self._lanes.pop(deployment_id, None)
+    def _add(self, deployment_id: str) -> _Lane:
+        if len(self._lanes) >= MOST_LANES:
+            self._lanes = {
+                name: lane for name, lane in self._lanes.items() if lane.busy or lane.waiting()
+            }
+        lane = self._lanes[deployment_id] = _Lane()
+        return lane
 
 
 def full(route: Route) -> Refusal:

@@ -9,20 +9,20 @@ and leases what it will need until the next time. Alone, it leases half of all t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from slipway.gateway.looks import Looks
 from slipway.gateway.rates import Bucket, Rates
 from slipway.limits.rules import Ask, Exchanged
 
 logger = logging.getLogger(__name__)
 
-#: One exchange with the store in these many seconds, or sooner if a request waits; never faster.
-EVERY_SECONDS, LEAST_GAP = 0.1, 0.02
+#: One exchange with the store in these many seconds, or sooner if a request waits.
+EVERY_SECONDS = 0.1
 #: A gateway that holds anything is heard so often, or its slots are given to others.
 RENEW_SECONDS = 1.0
 #: What nobody asked for in so long is given back.
@@ -42,8 +42,6 @@ class Leases:
         self._rates = rates
         self._exchange = exchange
         self._id = secrets.token_hex(8)
-        self._asked = asyncio.Event()
-        self._waiting: list[asyncio.Future[None]] = []
         self._said_at = self._supplied_at = 0.0
         self._others = 0
         self._failing = False
@@ -51,39 +49,29 @@ class Leases:
         self._hanging: asyncio.Future[Exchanged] | None = None
         self._exchanged: Exchanged | None = None
         self._why = "the database does not answer"
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._looks = Looks(self._look, every_seconds=EVERY_SECONDS)
 
     async def next(self) -> None:
         """Return after an exchange that began after this call."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        self._asked.set()
-        await future
+        await self._looks.next()
 
     async def stop(self) -> None:
         """Give all back."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        asks = [_ask(bucket, give=max(0.0, bucket.level)) for bucket in self._rates.buckets()]
+        await self._looks.stop()
+        asks = []
+        for bucket in self._rates.buckets():
+            give, bucket.level = max(0.0, bucket.level), min(0.0, bucket.level)
+            asks.append(_ask(bucket, give=give))
         if asks:
             await self._try(asks)
 
-    async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), EVERY_SECONDS)
-            self._asked.clear()
-            waiting, self._waiting = self._waiting, []
-            asks = self._asks()
-            holds = any(bucket.held > 0 for bucket in self._rates.buckets())
-            late = time.monotonic() - self._said_at > RENEW_SECONDS
-            if waiting or any(ask.give or ask.want for ask in asks) or (holds and late):
-                self._said_at = time.monotonic()
-                self._take_in(asks, await self._try(asks))
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
-            await asyncio.sleep(LEAST_GAP)
+    async def _look(self, awaited: bool) -> None:  # noqa: FBT001 - as looks has it
+        asks = self._asks()
+        holds = any(bucket.held > 0 for bucket in self._rates.buckets())
+        late = time.monotonic() - self._said_at > RENEW_SECONDS
+        if awaited or any(ask.give or ask.want for ask in asks) or (holds and late):
+            self._said_at = time.monotonic()
+            self._take_in(asks, await self._try(asks))
 
     def _asks(self) -> list[Ask]:
         now, asks = time.monotonic(), []
@@ -165,4 +153,5 @@ class Leases:
 
 
 def _ask(bucket: Bucket, *, give: float = 0.0, want: float = 0.0) -> Ask:
-    return Ask(pot=bucket.name, size=bucket.size, rate=bucket.rate, give=give, want=want)
+    has = bucket.level if bucket.rate else 0.0
+    return Ask(pot=bucket.name, size=bucket.size, rate=bucket.rate, give=give, want=want, has=has)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from slipway.core.errors import Invalid
 from slipway.gateway import adapters
@@ -58,6 +59,7 @@ class Loader:
         keys = self._part("keys", at["keys"], lambda: self._keys(at["keys"], now))
         routes = self._part("routes", (at["routes"], self._whereabouts.number), self._routes)
         limits = self._part("limits", at["limits"], _limits)
+        logged = self._part("logged", at["logged"], traffic.logged_projects)
         budgets = self._part("budgets", object(), lambda: _budgets(now))
         hour = now.replace(minute=0, second=0, microsecond=0)
         depends = (at["prices"], hour, at["keys"], at["routes"], bool(budgets))
@@ -65,11 +67,12 @@ class Loader:
         last = self._picture
         same = (
             keys is last.keys and routes is last.routes and limits is last.limits
-            and prices is last.prices and budgets == last.budgets
+            and prices is last.prices and budgets == last.budgets and logged is last.logged
         )  # fmt: skip
         if not same:
             self._picture = Snapshot(
                 keys=keys, routes=routes, limits=limits, budgets=budgets, prices=prices,
+                logged=logged,
                 # Keys that were hashed need not be again, unless one of them may be gone.
                 seen=last.seen if keys is last.keys else {},
             )  # fmt: skip
@@ -147,6 +150,8 @@ class Loader:
                 authorization = f"Bearer {self._opened[fact.credential]}"
             except (seal.CannotOpen, ValueError) as error:
                 addresses, trouble = (), f"its credential cannot be opened: {error}"
+        if fact.down:
+            addresses, trouble = (), fact.down
         return Route(
             project_id=str(fact.project_id),
             name=fact.name,
@@ -172,6 +177,8 @@ class Loader:
 
 
 def _keys(facts: Iterable[Any]) -> dict[str, Key]:
+    # One for all keys of an organisation.
+    lines: dict[UUID, bytes] = {}
     return {
         fact.digest: Key(
             id=str(fact.id),
@@ -180,6 +187,11 @@ def _keys(facts: Iterable[Any]) -> dict[str, Key]:
             organisation_id=str(fact.organisation_id),
             may_call=fact.may_call,
             networks=fact.networks,
+            line=lines.get(fact.organisation_id)
+            or lines.setdefault(
+                fact.organisation_id,
+                b"openai-organization: org-%b\r\n" % fact.organisation_id.hex.encode(),
+            ),
         )
         for fact in facts
     }

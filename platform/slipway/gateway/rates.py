@@ -8,7 +8,6 @@ is put back or taken, so a bucket may go below zero and later requests wait for 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +16,12 @@ from slipway.gateway.errors import Refusal
 from slipway.gateway.facts import Key, Limit, Scope, Snapshot
 
 _LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-
+#: Both kinds at once, where it takes less than a second to be full again, as it nearly always does.
+_BOTH = b"".join(
+    b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%dms\r\n"
+    % (kind, kind, kind)
+    for kind in (b"requests", b"tokens")
+)
 
 #: Pairs of key and model of which it is remembered what limits them.
 _REMEMBERED = 100_000
@@ -58,7 +62,8 @@ class Bucket:
         self.level = min(self.level, float(size))
 
     def give_back(self, amount: float) -> None:
-        self.level = min(self.level + amount, float(self.size))
+        level = self.level + amount
+        self.level = level if level < self.size else float(self.size)
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount`, or a full bucket if it is more than that, can be taken."""
@@ -71,23 +76,24 @@ class Bucket:
 class Meter:
     """What one scope has left."""
 
-    __slots__ = ("in_flight", "requests", "slots", "tokens")
+    __slots__ = ("in_flight", "requests", "scope", "slots", "tokens")
 
-    def __init__(self) -> None:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
         self.requests: Bucket | None = None
         self.tokens: Bucket | None = None
         #: Requests in flight at one time.
         self.slots: Bucket | None = None
         self.in_flight = 0
 
-    def fit(self, scope: Scope, limit: Limit, now: float, *, shared: bool) -> None:
+    def fit(self, limit: Limit, now: float, *, shared: bool) -> None:
         """Take on the limit as it is now."""
 
         def fitted(bucket: Bucket | None, kind: str, size: int | None, rate: float) -> Any:
             if size is None:
                 return None
             if bucket is None:
-                name = "/".join((kind, *scope))
+                name = "/".join((kind, *self.scope))
                 return Bucket(name, size, rate, now, shared=shared)
             if bucket.size != size:
                 bucket.resize(size, rate, now)
@@ -98,15 +104,45 @@ class Meter:
         self.tokens = fitted(self.tokens, "tokens", tokens, (tokens or 0) / 60)
         self.slots = fitted(self.slots, "slots", limit.at_once, 0.0)
 
-    def take(self, tokens: int) -> None:
-        """Count a request that may use so many tokens."""
+    def take(self, tokens: int, now: float) -> bool:
+        """Count a request that may use so many tokens, if it can be let in now."""
+        slots, requests, bucket = self.slots, self.requests, self.tokens
+        if slots is not None and slots.level < 1:
+            return False
+        if requests is not None:
+            if not requests.shared:
+                requests.fill(now)
+            if requests.level < 1:
+                return False
+        if bucket is not None:
+            if not bucket.shared:
+                bucket.fill(now)
+            if bucket.level < tokens and bucket.wait(tokens) > 0:
+                return False
+            bucket.level -= tokens
+        if slots is not None:
+            slots.level -= 1
+        if requests is not None:
+            requests.level -= 1
         self.in_flight += 1
-        if self.slots is not None:
-            self.slots.level -= 1
+        return True
+
+    def undo(self, tokens: int) -> None:
+        """It was not let in after all."""
+        self.settle(tokens)
         if self.requests is not None:
-            self.requests.level -= 1
-        if self.tokens is not None:
-            self.tokens.level -= tokens
+            self.requests.level += 1
+
+    def settle(self, unused: int) -> None:
+        """It has ended, and used so many tokens fewer."""
+        slots, bucket = self.slots, self.tokens
+        self.in_flight -= 1
+        if slots is not None and slots.level < slots.size:
+            slots.level += 1
+        if bucket is not None:
+            # No more than fits beside what lies in the pot.
+            level, most = bucket.level + unused, bucket.size - bucket.elsewhere
+            bucket.level = level if level < most else float(most)
 
     def lack(self, tokens: int) -> None:
         """Note what a request could not be given, so that it is leased."""
@@ -125,8 +161,6 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 _NOTHING = Hold((), 0, b"")
-#: The meters over one key's requests for one model.
-_Over = tuple[tuple[Scope, Meter], ...]
 
 
 class Rates:
@@ -136,7 +170,7 @@ class Rates:
         self._shared = shared
         self._meters: dict[Scope, Meter] = {}
         #: What is over whom, as of `_seen`.
-        self._over: dict[tuple[str, str], _Over] = {}
+        self._over: dict[tuple[str, str], tuple[Meter, ...]] = {}
         self._seen: dict[Scope, Limit] = {}
 
     def take(
@@ -148,22 +182,23 @@ class Rates:
             self._over.clear()
         if not self._seen:
             return _NOTHING
-        over = self._over.get((key.id, model)) or self._find(key, model, now)
-        if not over:
+        meters = self._over.get((key.id, model))
+        if meters is None:
+            meters = self._find(key, model, now)
+        if not meters:
             return _NOTHING
-        for scope, meter in over:
-            if (refusal := _refused(scope, meter, tokens, now)) is not None:
-                if self._shared:
-                    for _, lacking in over:
-                        lacking.lack(tokens)
-                return refusal
-        # Only when all agree is anything taken.
-        meters = tuple([meter for _, meter in over])
         for meter in meters:
-            meter.take(tokens)
+            if not meter.take(tokens, now):
+                # Only when all agree is anything taken.
+                for before in meters[: meters.index(meter)]:
+                    before.undo(tokens)
+                if self._shared:
+                    for lacking in meters:
+                        lacking.lack(tokens)
+                return _refused(meter, tokens)
         return Hold(meters, tokens, _lines(meters))
 
-    def _find(self, key: Key, model: str, now: float) -> _Over:
+    def _find(self, key: Key, model: str, now: float) -> tuple[Meter, ...]:
         project = key.project_id
         scopes = ((project, "", ""), (project, key.id, ""), (project, "", model),
                   (project, key.id, model))  # fmt: skip
@@ -175,9 +210,9 @@ class Rates:
             meter = self._meters.get(scope)
             if meter is None:
                 self._forget(self._seen)
-                meter = self._meters[scope] = Meter()
-            meter.fit(scope, limit, now, shared=self._shared)
-            found.append((scope, meter))
+                meter = self._meters[scope] = Meter(scope)
+            meter.fit(limit, now, shared=self._shared)
+            found.append(meter)
         if len(self._over) >= _REMEMBERED:
             self._over.clear()
         self._over[key.id, model] = tuple(found)
@@ -186,11 +221,7 @@ class Rates:
     def settle(self, hold: Hold, *, tokens: int) -> None:
         """A request has ended and used so many tokens. Call once per hold."""
         for meter in hold.meters:
-            meter.in_flight -= 1
-            if meter.slots is not None:
-                meter.slots.give_back(1)
-            if meter.tokens is not None:
-                meter.tokens.give_back(hold.tokens - tokens)
+            meter.settle(hold.tokens - tokens)
 
     def buckets(self) -> list[Bucket]:
         """All that is counted."""
@@ -211,31 +242,23 @@ class Rates:
             }
 
 
-def _refused(scope: Scope, meter: Meter, tokens: int, now: float) -> Refusal | None:
-    bucket = meter.slots
+def _refused(meter: Meter, tokens: int) -> Refusal:
+    """Why a meter has no room."""
+    bucket: Any = meter.slots
     if bucket is not None and bucket.level < 1:
-        return _too_many(scope, "requests", f"at most {bucket.size} at one time", bucket, 1, meter)
+        return _too_many(meter, "requests", f"at most {bucket.size} at one time", bucket, 1)
     bucket = meter.requests
-    if bucket is not None:
-        bucket.fill(now)
-        if bucket.level < 1:
-            rule = f"{bucket.size} requests per minute"
-            return _too_many(scope, "requests", rule, bucket, 1, meter)
+    if bucket is not None and bucket.level < 1:
+        return _too_many(meter, "requests", f"{bucket.size} requests per minute", bucket, 1)
     bucket = meter.tokens
-    if bucket is not None:
-        bucket.fill(now)
-        if bucket.level < tokens and bucket.wait(tokens) > 0:
-            left = max(0, math.floor(bucket.level + bucket.elsewhere))
-            rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
-            return _too_many(scope, "tokens", rule, bucket, tokens, meter)
-    return None
+    left = max(0, math.floor(bucket.level + bucket.elsewhere))
+    rule = f"{bucket.size} tokens per minute ({left} left, this may use {tokens})"
+    return _too_many(meter, "tokens", rule, bucket, tokens)
 
 
-def _too_many(
-    scope: Scope, kind: str, rule: str, bucket: Bucket, amount: float, meter: Meter
-) -> Refusal:
+def _too_many(meter: Meter, kind: str, rule: str, bucket: Bucket, amount: float) -> Refusal:
     wait = bucket.wait(amount)
-    _, key, model = scope
+    _, key, model = meter.scope
     whose = " ".join(
         filter(None, ["this key" if key else "this project", f"for `{model}`" if model else ""])
     )
@@ -251,30 +274,32 @@ def _too_many(
     )
 
 
-def _lines(meters: Sequence[Meter]) -> bytes:
+def _lines(meters: tuple[Meter, ...]) -> bytes:
     """`x-ratelimit-…` of the bucket of each kind that has the least left."""
-    requests = tokens = None
-    for meter in meters:
+    requests, tokens = meters[0].requests, meters[0].tokens
+    for meter in meters[1:]:
         bucket = meter.requests
         if bucket is not None and (requests is None or bucket.level < requests.level):
             requests = bucket
         bucket = meter.tokens
         if bucket is not None and (tokens is None or bucket.level < tokens.level):
             tokens = bucket
-    lines = b"" if requests is None else _told(b"requests", requests)
-    return lines if tokens is None else lines + _told(b"tokens", tokens)
+    if requests is None or tokens is None:
+        lines = b"" if requests is None else _told(b"requests", requests)
+        return lines if tokens is None else lines + _told(b"tokens", tokens)
+    asks, left = requests.level + requests.elsewhere, tokens.level + tokens.elsewhere
+    asks_full, full = (requests.size - asks) / requests.rate, (tokens.size - left) / tokens.rate
+    if 0 <= asks_full < 1 and 0 <= full < 1:
+        return _BOTH % (
+            requests.size, asks, asks_full * 1000 + 0.999, tokens.size, left, full * 1000 + 0.999
+        )  # fmt: skip
+    return _told(b"requests", requests) + _told(b"tokens", tokens)
 
 
 def _told(kind: bytes, bucket: Bucket) -> bytes:
     left = bucket.level + bucket.elsewhere
-    full_in = (bucket.size - left) / bucket.rate
-    # Nearly always less than a second; the rest may take its time.
-    reset = b"%dms" % math.ceil(full_in * 1000) if 0 <= full_in < 1 else _reset(full_in)
+    reset = _duration(max(0.0, (bucket.size - left) / bucket.rate)).encode()
     return _LINES % (kind, bucket.size, kind, max(0, left), kind, reset)
-
-
-def _reset(seconds: float) -> bytes:
-    return _duration(max(0.0, seconds)).encode()
 
 
 def _duration(seconds: float) -> str:

@@ -20,15 +20,14 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from slipway.gateway import errors
-from slipway.gateway.admit import ENDPOINTS
 from slipway.gateway.core import Core
-from slipway.gateway.errors import Refusal, Unreadable
+from slipway.gateway.errors import HEADER_BYTES, HEADER_COUNT, Refusal, Unreadable
+from slipway.gateway.heads import Asked, Heads
 from slipway.gateway.hot import CLOSE, WHOLE, Hot
+from slipway.gateway.reading import ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
-#: What a request's headers may come to; of a head without end no more than four times that is read.
-HEADER_BYTES, HEADER_COUNT = 32 * 1024, 100
 #: Requests that may wait on a connection for their turn.
 PIPELINED = 32
 #: Bytes that may wait to be sent before an engine is held back.
@@ -48,6 +47,7 @@ class HotProtocol(HttpToolsProtocol):
 
     core: ClassVar[Core]
     _head_of: ClassVar[tuple[Any, bytes]] = (None, b"")
+    _heads: ClassVar[Heads[Asked]] = Heads(b"POST ")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +56,12 @@ class HotProtocol(HttpToolsProtocol):
         #: The cycle whose answer is being given.
         self._current: Cycle | None = None
         self._deaf = False
-        self._in_head = False
+        #: The parser is in a message, or in its head.
+        self._in_message = self._in_head = False
+        #: Bytes to come of a body whose head needed no parsing.
+        self._left = 0
+        #: The last read, if it began with a head.
+        self._fresh = b""
         #: Bytes of the last read, and of those before it that held nothing but a head.
         self._read_bytes = self._head_bytes = 0
         self._since = time.monotonic()
@@ -95,6 +100,49 @@ class HotProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._left:
+            self._take(data)
+            return
+        cycle = self.cycle
+        if self._in_message or not (cycle is None or cycle.response_complete):
+            self._parse(data)
+            return
+        found = self._heads.find(data)
+        if found is None or not self._straight(data, *found):
+            self._fresh = data
+            self._parse(data)
+            self._fresh = b""
+
+    def _straight(self, data: bytes, asked: Asked, start: int, length: int) -> bool:
+        """Begin a request whose head is known; or not, if its key must be looked at."""
+        core = self.core
+        key = core.snapshots.current.seen.get(asked.authorization)  # type: ignore[arg-type]  # no key has none
+        if key is None or key.networks or length > core.gate.limits.body_bytes:
+            return False
+        hot: Any = Hot(self, asked, asked.keep_alive)
+        self._current = self.cycle = hot
+        body = data[start:]
+        if len(body) == length:
+            hot.begin_with(body)
+        else:
+            hot.turn()
+            self._since = time.monotonic()
+            self._left = length
+            self._take(body)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        """More of a body, and perhaps what comes after it."""
+        hot: Any = self.cycle
+        body = data[: self._left]
+        hot.pieces.append(body)
+        self._left -= len(body)
+        if not self._left:
+            hot.whole()
+            if len(data) > len(body):
+                self._parse(data[len(body) :])
+
+    def _parse(self, data: bytes) -> None:
         self._read_bytes = len(data)
         try:
             self.parser.feed_data(data)
@@ -108,6 +156,7 @@ class HotProtocol(HttpToolsProtocol):
         else:
             if self._in_head:
                 self._head_bytes += len(data)
+                # Of a head without end; one that ends says itself how long it was.
                 if self._head_bytes > 4 * HEADER_BYTES:
                     self._refuse(errors.endless_head(HEADER_BYTES))
 
@@ -131,7 +180,8 @@ class HotProtocol(HttpToolsProtocol):
             raise Unreadable(errors.too_many_waiting(PIPELINED))
         self.url = b""
         self.headers = []
-        self._in_head, self._head_bytes = True, 0
+        self._in_message = self._in_head = True
+        self._head_bytes = 0
         self._since = time.monotonic()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -143,10 +193,14 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        hot = self._hot()
-        if hot is None:
+        fresh, self._fresh = self._fresh, b""
+        asked = self._hot()
+        if asked is None:
             self._by_uvicorn()
             return
+        if fresh:
+            self._heads.learn(fresh, asked)
+        hot = Hot(self, asked, asked.keep_alive)
         before, self.cycle = self.cycle, hot  # type: ignore[assignment]  # a cycle to uvicorn
         if before is None or before.response_complete:
             self._current = hot
@@ -155,8 +209,8 @@ class HotProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((hot, self.app))  # type: ignore[arg-type]  # as above
 
-    def _hot(self) -> Hot | None:
-        """The request, if it is one that goes straight to its engine."""
+    def _hot(self) -> Asked | None:
+        """What is asked, if it is a request that goes straight to its engine."""
         given = dict(self.headers)
         if len(self.headers) != len(given) or b"transfer-encoding" in given:
             _check_framing(self.headers)
@@ -181,16 +235,20 @@ class HotProtocol(HttpToolsProtocol):
             or int(length) > self.core.gate.limits.body_bytes
             or b"transfer-encoding" in given
             or b"expect" in given
+            or b"content-encoding" in given
             or self.parser.should_upgrade()
             or len(self.headers) > HEADER_COUNT
             or self._too_long()
             or isinstance(self.core.known(authorization, self._address()), Refusal)
         ):
             return None
-        session = given.get(b"x-session-id", b"")
-        trace = given.get(b"traceparent", b"")
-        return Hot(
-            self, endpoint, authorization, modern=version == "1.1", session=session, trace=trace
+        return Asked(
+            endpoint,
+            authorization,
+            session=given.get(b"x-session-id", b""),
+            trace=given.get(b"traceparent", b""),
+            modern=version == "1.1",
+            keep_alive=version == "1.1" and self.parser.should_keep_alive(),
         )
 
     def _too_long(self) -> bool:
@@ -202,6 +260,10 @@ class HotProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def _by_uvicorn(self) -> None:
+        if len(self.url) > HEADER_BYTES:
+            raise Unreadable(errors.long_url(len(self.url)))
+        if (refusal := errors.long_head(self.headers)) is not None:
+            raise Unreadable(refusal)
         url, headers = self.url, self.headers
         super().on_message_begin()
         self.url = url
@@ -224,9 +286,9 @@ class HotProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_message = False
         if isinstance(self.cycle, Hot):
-            # Only here does the parser still know.
-            self.cycle.whole(keep_alive=self.parser.should_keep_alive())
+            self.cycle.whole()
         else:
             super().on_message_complete()
 
@@ -237,7 +299,8 @@ class HotProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self._since = time.monotonic()
         if not self.transport.is_closing():
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if self.pipeline:
                 self._start_asgi_task(*self.pipeline.pop())
 

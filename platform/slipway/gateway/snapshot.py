@@ -7,8 +7,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from slipway.gateway.facts import Snapshot
+from slipway.gateway.money import Claim
 from slipway.limits.rules import Ask, Exchanged
 
 logger = logging.getLogger(__name__)
@@ -99,3 +101,31 @@ def exchange(gateway: str, asks: Sequence[Ask], now: float) -> Exchanged:
 
     close_old_connections()
     return limits.exchange(gateway, asks, now)
+
+
+def pay(
+    gateway: str, claims: Sequence[Claim], files: Sequence[str], directory: Path | None = None
+) -> tuple[list[int], dict[str, int | None]]:
+    """Hold money in the ledger for what will be asked; see `money.Pay`. `directory` is where the
+    usage files are, if not where the settings say."""
+    from django.db import close_old_connections
+    from django.utils import timezone
+
+    from slipway.metering import services as metering
+
+    close_old_connections()
+    now = timezone.now()
+    # First: what it says was used is then in what the budgets have spent.
+    taken = metering.taken_in(names=files, directory=directory)
+    if claims:
+        metering.forget_gone_gateways(now=now)
+    held = [
+        metering.lease(
+            gateway=gateway, now=now,
+            claim=metering.Claim(
+                organisation_id=organisation, project_id=project, key_id=key, has=has, wants=wants
+            ),
+        )
+        for (organisation, project, key), has, wants in claims
+    ]  # fmt: skip
+    return held, taken

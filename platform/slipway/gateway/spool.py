@@ -47,7 +47,7 @@ class Spool:
         self._sync_seconds = sync_seconds
         self._lock = threading.Lock()
         self._handle = -1
-        self._size = 0
+        self._name, self._size = "", 0
         self._opened_at = 0.0
         self._dirty = False
         self._stop = threading.Event()
@@ -78,6 +78,11 @@ class Spool:
             self._size += written
             self._dirty = True
 
+    def place(self) -> tuple[str, int]:
+        """The file that was last written to, and how far."""
+        with self._lock:
+            return self._name, self._size
+
     def _begin(self) -> None:
         name = f"usage-{time.time_ns()}-{os.getpid()}"
         fresh = self.directory / f"{name}.new"
@@ -86,6 +91,7 @@ class Spool:
         fcntl.flock(handle, fcntl.LOCK_EX)
         fresh.rename(self.directory / f"{name}.jsonl")
         self._handle, self._size, self._opened_at = handle, 0, time.monotonic()
+        self._name = f"{name}.jsonl"
 
     def _keep(self) -> None:
         while not self._stop.wait(self._sync_seconds):

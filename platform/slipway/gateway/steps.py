@@ -7,12 +7,10 @@ condition calls `resume()`, as often as it likes; it runs on in that caller's st
 from __future__ import annotations
 
 import asyncio
-import logging
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
@@ -59,9 +57,8 @@ class Driver:
         except StopIteration:
             # Its owner holds us and is held by this: a circle would live until it is looked for.
             self._work = self._broken = None
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is for the owner
             broken, self._work, self._broken = self._broken, None, None
-            logger.exception("a request broke off")
             if broken is not None:
                 broken(error)
         finally:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,36 +18,14 @@ from slipway.gateway.connection import (
     UpstreamError,
 )
 from slipway.gateway.facts import ASLEEP, Route
+from slipway.gateway.patience import NEVER, Timeouts, late
 from slipway.gateway.steps import Driver
 from slipway.gateway.watch import Watch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """Seconds."""
-
-    connect: float = 5.0
-    #: From the request to the first byte of the answer's body.
-    first_byte: float = 300.0
-    #: Between two reads after that.
-    idle: float = 60.0
-    #: From the request's arrival to its end, whatever happens.
-    total: float = 600.0
-    #: A request waits this long for a replica to come back.
-    hold: float = 20.0
-    #: And this long for one that sleeps, or is woken.
-    wake: float = 300.0
-    #: A stream that is silent for so long says that it lives.
-    heartbeat: float = 15.0
-    #: An unused connection is closed after this.
-    keep: float = 60.0
-    #: How often all of these are looked at.
-    tick: float = 1.0
-
 
 IDLE_PER_ENDPOINT = 256
 #: A request whose engine died under it goes to another, but only so often: it may be the killer.
 DEATHS = 2
+_NOBODY: frozenset[str] = frozenset()
 _RETRY_PAUSE = 0.05
 _CLOSING_SECONDS = 0.5
 
@@ -102,7 +78,7 @@ class Upstreams:
         self._home: dict[Connection, _Endpoint] = {}
         self._timer = self._loop.call_later(self.timeouts.tick, self._tick)
 
-    async def open(
+    async def open(  # noqa: C901 - one story, told in one place
         self,
         driver: Driver,
         *,
@@ -114,6 +90,7 @@ class Upstreams:
         hold: bool = True,
         session: bytes = b"",
         hedge_after: float = 0.0,
+        tried: Connection | None = None,
     ) -> tuple[Connection, Route]:
         """A connection whose answer has begun (`whole`: is complete), and the route it is of.
 
@@ -122,15 +99,20 @@ class Upstreams:
         as the client has not been sent a byte, a replica that refuses, hangs up or dies is
         replaced by another; with `hold` for up to `timeouts.hold` seconds, or `timeouts.wake` for
         what sleeps. Requests of one `session` get the same replica. After `hedge_after` seconds
-        without a first byte (0: never) another replica is asked too. Raises UpstreamError.
+        without a first byte (0: never) another replica is asked too. `tried` is a connection of
+        `at_hand` on which the request has been sent. Raises UpstreamError.
         """
+        if tried is not None:
+            tried.watch(driver.resume)
         began = self._loop.time()
         trouble = ""
         failed: set[str] = set()
         deaths = 0
         while True:
             route = find()
-            endpoint = self._choose(route.endpoints, failed, session)
+            endpoint = (
+                self._home[tried] if tried else self._choose(route.endpoints, failed, session)
+            )
             if endpoint is None:
                 waited = self._loop.time() - began
                 if not hold or not route.answers or waited >= self._hold(route):
@@ -140,9 +122,10 @@ class Upstreams:
                 failed.clear()
                 continue
             try:
-                connection = await self._start(
+                connection = tried or await self._start(
                     driver, endpoint, request, request_id, whole=whole, route=route
                 )
+                tried = None
                 connection = await self._hedged(
                     driver, connection, route, request, request_id,
                     whole=whole, after=hedge_after, failed=failed | {endpoint.address},
@@ -165,6 +148,15 @@ class Upstreams:
                 # Full or on its way out: another may have room.
                 self.release(connection)
                 failed.add(endpoint.address)
+
+    def at_hand(self, route: Route, session: bytes) -> Connection | None:
+        """An idle connection to the replica to ask, which is no longer idle; if there is one."""
+        endpoint = self._choose(route.endpoints, _NOBODY, session)
+        if endpoint is None or (connection := endpoint.take()) is None:
+            return None
+        endpoint.busy += 1
+        self._home[connection] = endpoint
+        return connection
 
     async def _hedged(
         self,
@@ -230,7 +222,7 @@ class Upstreams:
                 request_id=request_id if origin is None else b"",
                 whole=whole,
                 wake=driver.resume,
-                patience=origin.timeout_seconds if origin is not None else math.inf,
+                patience=origin.timeout_seconds if origin is not None else NEVER,
             )
         except BaseException:
             self.release(connection)
@@ -256,7 +248,7 @@ class Upstreams:
         return self.timeouts.hold if route.origin is None else 0.0
 
     def _choose(
-        self, addresses: tuple[str, ...], failed: set[str], session: bytes
+        self, addresses: tuple[str, ...], failed: Collection[str], session: bytes
     ) -> _Endpoint | None:
         """The session's replica, or the least busy one, of those that have not failed."""
         if session and len(addresses) > 1:
@@ -315,8 +307,12 @@ class Upstreams:
             return
         endpoint.busy -= 1
         connection.end()
-        keep = connection.complete and connection.reusable and connection.open
-        if keep and len(endpoint.idle) < IDLE_PER_ENDPOINT:
+        if (
+            connection.complete
+            and connection.reusable
+            and connection.open
+            and len(endpoint.idle) < IDLE_PER_ENDPOINT
+        ):
             endpoint.idle.append(connection)
         else:
             connection.close()
@@ -334,8 +330,8 @@ class Upstreams:
     def _tick(self) -> None:
         now = self._loop.time()
         for connection in list(self._home):
-            if late := self._late(connection, now):
-                connection.fail(TimedOut(late))
+            if why := late(connection, self.timeouts, now):
+                connection.fail(TimedOut(why))
         for address, endpoint in list(self._endpoints.items()):
             while endpoint.idle and (
                 not endpoint.idle[0].open or endpoint.idle[0].heard_at + self.timeouts.keep < now
@@ -344,22 +340,6 @@ class Upstreams:
             if not endpoint.busy and not endpoint.idle:
                 del self._endpoints[address]
         self._timer = self._loop.call_later(self.timeouts.tick, self._tick)
-
-    def _late(self, connection: Connection, now: float) -> str:
-        if connection.complete or connection.failure:
-            return ""
-        if now > connection.last_by:
-            return "the stream was left open after [DONE]"
-        if not connection.heard:
-            most = min(self.timeouts.first_byte, connection.patience)
-            if now - connection.started_at > most:
-                return f"no answer within {most:g} s"
-        # While we do not read, silence is our own doing.
-        elif not connection.paused:
-            most = min(self.timeouts.idle, connection.patience)
-            if now - connection.heard_at > most:
-                return f"the answer stopped for {most:g} s"
-        return ""
 
     async def close(self) -> None:
         self._timer.cancel()

@@ -20,6 +20,8 @@ class Ask:
     rate: float
     give: float
     want: float
+    #: What the gateway has left of what it leased of a bucket: the pot fills up to the rest.
+    has: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +34,9 @@ class Exchanged:
 
 def from_bucket(ask: Ask, *, level: float, at: float, now: float) -> tuple[float, float]:
     """What a pot that had `level` at the Unix second `at` grants, and what is left in it."""
-    level = min(ask.size, level + max(0.0, now - at) * ask.rate)
-    level = min(ask.size, level + ask.give)
+    most = ask.size - max(0.0, ask.has)
+    level = min(most, level + max(0.0, now - at) * ask.rate)
+    level = min(most, level + ask.give)
     grant = min(ask.want, max(0.0, level))
     return grant, level - grant
 

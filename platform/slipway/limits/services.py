@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from slipway.core.errors import Detail, Invalid, NotFound
 from slipway.limits import rules
@@ -128,6 +128,34 @@ def limit(*, maker: tenancy.Principal, limit_id: UUID) -> RateLimit:
     if row is None:
         raise NotFound("There is no such limit in this project.")
     return row
+
+
+def ids_over(*, project_id: UUID, key_id: UUID | None) -> list[UUID]:
+    """Limits of all keys of a project, and of this one."""
+    rows = RateLimit.objects.filter(Q(key_id=None) | Q(key_id=key_id), project_id=project_id)
+    return list(rows.order_by("created_at", "pk").values_list("pk", flat=True))
+
+
+def rates_of(*, limit_id: UUID) -> dict[str, int]:
+    """The rates of a limit that are limited; empty if it is gone."""
+    row = RateLimit.objects.filter(pk=limit_id).first()
+    found = {name: getattr(row, name) for name in RATES} if row is not None else {}
+    return {name: rate for name, rate in found.items() if rate is not None}
+
+
+def set_rates_of(*, limit_id: UUID, rates: Mapping[str, int]) -> dict[str, int]:
+    """Other values for some rates of a limit; returns all its rates as they were."""
+    with transaction.atomic():
+        RateLimit.objects.select_for_update().filter(pk=limit_id).first()
+        was = rates_of(limit_id=limit_id)
+        RateLimit.objects.filter(pk=limit_id).update(**rates)
+    return was
+
+
+def lift_all(*, maker: tenancy.Principal, model: str = "") -> None:
+    """Lift the limit of all keys together, of a model or of all; fine if there is none."""
+    _only_owners(maker)
+    RateLimit.objects.filter(project_id=maker.project_id, key_id=None, model=model).delete()
 
 
 def lift_limit(*, maker: tenancy.Principal, limit_id: UUID) -> None:

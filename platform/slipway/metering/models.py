@@ -49,6 +49,7 @@ class Kind(models.TextChoices):
     REQUESTS = "requests"
     PROMPT_TOKENS = "prompt_tokens"
     COMPLETION_TOKENS = "completion_tokens"
+    EMBEDDING_TOKENS = "embedding_tokens"
     TRAINING_TOKENS = "training_tokens"
     CPU_MILLISECONDS = "cpu_milliseconds"
     GPU_MILLISECONDS = "gpu_milliseconds"
@@ -164,6 +165,18 @@ class Alert(Record):
         constraints = [
             models.UniqueConstraint(fields=["budget", "percent", "period_start"], name="alert_once")
         ]
+
+
+class SpendAlert(Record):
+    """People are mailed once the month's spending of organisation or project is so much."""
+
+    organisation_id = models.UUIDField(db_index=True)
+    #: Null for all of the organisation.
+    project_id = models.UUIDField(null=True)
+    amount = models.DecimalField(max_digits=17, decimal_places=2)
+    #: Mail addresses.
+    recipients = models.JSONField()
+    subject_prefix = models.CharField(max_length=100, blank=True, default="")
 
 
 class Reservation(Record):

@@ -32,6 +32,8 @@ class VersionPhase(models.TextChoices):
     READY = "ready"
     REFUSED = "refused"
     FAILED = "failed"
+    #: Can be brought back, and not be used meanwhile.
+    BINNED = "binned"
     DELETING = "deleting"
     DELETED = "deleted"
 
@@ -47,12 +49,15 @@ class ModelVersion(Tracked):
                 VersionPhase.FAILED,
                 VersionPhase.DELETING,
             ),
-            VersionPhase.READY: (VersionPhase.DELETING,),
+            VersionPhase.READY: (VersionPhase.BINNED, VersionPhase.DELETING),
+            VersionPhase.BINNED: (VersionPhase.READY, VersionPhase.DELETING),
             VersionPhase.REFUSED: (VersionPhase.DELETING,),
             VersionPhase.FAILED: (VersionPhase.DELETING,),
             VersionPhase.DELETING: (VersionPhase.DELETED,),
         },
-        resting=frozenset({VersionPhase.READY, VersionPhase.REFUSED, VersionPhase.FAILED}),
+        resting=frozenset(
+            {VersionPhase.READY, VersionPhase.BINNED, VersionPhase.REFUSED, VersionPhase.FAILED}
+        ),
     )
 
     project = models.ForeignKey("tenancy.Project", on_delete=models.PROTECT, related_name="+")
@@ -60,6 +65,8 @@ class ModelVersion(Tracked):
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.FULL)
     base = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="adapters")
+
+    binned_at = models.DateTimeField(null=True)
 
     #: Where the files come from: `{"from": "directory" | "upload" | "prefix", …}`.
     source = models.JSONField(default=dict)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from django.conf import settings
+from django.db.models import Sum
+
+from slipway.metering import services as metering
 from slipway.registry.models import Export, ExportPhase, Mirror, ModelVersion, VersionPhase
 from slipway.registry.services import exports, ingest, keeping, mirror, uploads
 
@@ -26,5 +31,14 @@ WATCHED = [(ModelVersion, step_version), (Mirror, mirror.step), (Export, step_ex
 
 
 def sweep(now: datetime) -> None:
-    """Forget uploads that nobody came back for."""
+    """Forget uploads that nobody came back for, empty the bin, and count what is kept."""
+    keeping.empty_bin(until=now - timedelta(days=settings.BIN_DAYS), now=now)
     uploads.forget_old(now)
+    metering.count_storage(what="models", sizes=_sizes, now=now)
+
+
+def _sizes() -> dict[UUID, int]:
+    """Bytes of models by project; an adapter's are its own, without those of its base."""
+    kept = ModelVersion.objects.filter(phase=VersionPhase.READY).order_by()
+    sums = kept.values_list("project_id").annotate(Sum("size_bytes"))
+    return {project_id: size for project_id, size in sums if size}

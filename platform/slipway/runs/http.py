@@ -74,11 +74,13 @@ class RunOut(serializers.Serializer[Any]):
     seconds = TimingsOut()
 
 
+#: What a run itself has under the same name.
+_PLAIN = tuple(RunOut._declared_fields.keys() - {"progress", "seconds"})
+
+
 def shown(run: Run, *, now: datetime | None = None) -> dict[str, Any]:
     """The fields of RunOut."""
-    plain = {
-        name: getattr(run, name) for name in RunOut().fields if name not in {"progress", "seconds"}
-    }
+    plain = {name: getattr(run, name) for name in _PLAIN}
     return plain | {
         "progress": _progress(run, now or timezone.now()),
         "seconds": actual_seconds(run),

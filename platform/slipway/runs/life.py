@@ -60,6 +60,10 @@ class Trade:
     #: store with success, or None where that takes longer. Raises Refused where the result
     #: cannot be taken.
     harvest: Callable[[Any, Report], dict[str, Any] | None]
+    #: Why a running one should stop at its latest checkpoint and wait for somebody; "" to go on.
+    hindrance: Callable[[Any, datetime], str]
+    #: Counts what a run that is being paused has used, inside the transaction that pauses it.
+    settle: Callable[[Any, datetime], None]
     #: Lets go of what the run holds in other domains, inside the transaction that ends it.
     let_go: Callable[[Any], None]
     #: Tells which objects below the output go when the run is deleted.
@@ -78,6 +82,8 @@ def step(run: Run, now: datetime, trade: Trade) -> timedelta | None:
                 return _watch(run, now, trade)
             case Phase.HARVESTING:
                 return _harvest(run, now, trade)
+            case Phase.PAUSING:
+                return _park(run, now, trade)
             case Phase.CANCELLING:
                 return _cancel(run, now, trade)
             case Phase.DELETING:
@@ -107,7 +113,9 @@ def _dispatch(run: Run, now: datetime, trade: Trade) -> timedelta | None:
         return _pause(run, now)
     reason = run.stage or "starting"
     started_at = run.started_at or now
-    lifecycle.advance(run, Phase.RUNNING, now=now, reason=reason, started_at=started_at, position=0)
+    lifecycle.advance(
+        run, Phase.RUNNING, now=now, reason=reason, started_at=started_at, placed_at=now, position=0
+    )
     return None
 
 
@@ -120,6 +128,9 @@ def _watch(run: Run, now: datetime, trade: Trade) -> timedelta | None:
         return _conclude(run, now, trade, seen)
     if seen.state is State.WAITING:
         lifecycle.annotate(run, reason=seen.reason or "waiting", position=seen.position)
+    elif why := trade.hindrance(run, now):
+        lifecycle.advance(run, Phase.PAUSING, now=now, reason=why)
+        return None
     return _pause(run, now)
 
 
@@ -219,6 +230,7 @@ def requeue(run: Run, *, now: datetime, reason: str, **fields: Any) -> None:
         queued_at=now,
         finished_at=None,
         pace_at=None,
+        placed_at=None,
         stage="",
         **fields,
     )
@@ -249,6 +261,22 @@ def _harvest(run: Run, now: datetime, trade: Trade) -> timedelta | None:
     if (left := _removed(run)) is not None:
         return left
     _rest(run, Phase.SUCCEEDED, now, trade, reason="", **fields)
+    return None
+
+
+def _park(run: Run, now: datetime, trade: Trade) -> timedelta | None:
+    """Stop it where it stands; its latest checkpoint is what it goes on from."""
+    if (left := _removed(run)) is not None:
+        return left
+    if listen(run, trade):
+        return timedelta(0)
+    report, _ = _left_behind(run)
+    if report is not None:
+        lifecycle.advance(run, Phase.HARVESTING, now=now, reason="taking over the result")
+        return None
+    with transaction.atomic():
+        trade.settle(run, now)
+        lifecycle.advance(run, Phase.PAUSED, now=now, reason=run.reason, position=0)
     return None
 
 

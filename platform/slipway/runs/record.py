@@ -15,6 +15,8 @@ class Phase(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"
     HARVESTING = "harvesting"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -24,7 +26,7 @@ class Phase(models.TextChoices):
 
 
 #: Phases in which a run holds, or waits for, a place on the cluster.
-ACTIVE = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.HARVESTING, Phase.CANCELLING})
+ACTIVE = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.HARVESTING, Phase.PAUSING, Phase.CANCELLING})
 
 LIFECYCLE = Lifecycle(
     {
@@ -34,9 +36,19 @@ LIFECYCLE = Lifecycle(
             Phase.RUNNING,
             Phase.HARVESTING,
             Phase.FAILED,
+            Phase.PAUSING,
             Phase.CANCELLING,
         ),
-        Phase.RUNNING: (Phase.QUEUED, Phase.HARVESTING, Phase.FAILED, Phase.CANCELLING),
+        Phase.RUNNING: (
+            Phase.QUEUED,
+            Phase.HARVESTING,
+            Phase.FAILED,
+            Phase.PAUSING,
+            Phase.CANCELLING,
+        ),
+        # One that ended before it could be stopped is taken over all the same.
+        Phase.PAUSING: (Phase.PAUSED, Phase.HARVESTING, Phase.CANCELLING),
+        Phase.PAUSED: (Phase.QUEUED, Phase.CANCELLING, Phase.DELETING),
         Phase.HARVESTING: (Phase.SUCCEEDED, Phase.FAILED),
         Phase.CANCELLING: (Phase.CANCELLED,),
         Phase.SUCCEEDED: (Phase.DELETING,),
@@ -45,7 +57,7 @@ LIFECYCLE = Lifecycle(
         Phase.CANCELLED: (Phase.QUEUED, Phase.DELETING),
         Phase.DELETING: (Phase.DELETED,),
     },
-    resting=frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
+    resting=frozenset({Phase.PAUSED, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
 )
 
 
@@ -84,6 +96,8 @@ class Run(Tracked):
 
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
+    #: When the present attempt came to run; null while it waits.
+    placed_at = models.DateTimeField(null=True)
     first_step_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -106,6 +120,17 @@ class Run(Tracked):
             models.UniqueConstraint(
                 fields=["project_id", "idempotency_key"], name="%(class)s_request_once"
             )
+        ]
+        # Lists: in their order, whatever was deleted before; and of one phase.
+        indexes = [
+            models.Index(
+                fields=["project_id", "created_at", "id"],
+                condition=~models.Q(phase=Phase.DELETED),
+                name="%(class)s_listed",
+            ),
+            models.Index(
+                fields=["project_id", "phase", "created_at", "id"], name="%(class)s_by_phase"
+            ),
         ]
 
     @property
@@ -135,8 +160,9 @@ def remaining(run: Run, *, now: datetime) -> tuple[float, float, float] | None:
 def actual_seconds(run: Run) -> dict[str, float | None]:
     """Where the time went, in seconds: queued, preparing (start to first step), running, all."""
 
+    # A first step is dated by the worker's clock, and may be heard of after it was made.
     def between(a: datetime | None, b: datetime | None) -> float | None:
-        return (b - a).total_seconds() if a and b else None
+        return max(0.0, (b - a).total_seconds()) if a and b else None
 
     return {
         "queued": between(run.created_at, run.started_at),

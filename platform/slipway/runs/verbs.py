@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from slipway.core import lifecycle, nudge
+from slipway.core import lifecycle, nudge, together
 from slipway.core.errors import Conflict, Detail, NotFound
 from slipway.runs import life
 from slipway.runs.record import Phase, Run
@@ -60,6 +60,7 @@ def store(run: R, *, now: datetime, hold: Callable[[R], None]) -> R:
 
     Of two requests that carry one key at the same moment both get the same run back.
     """
+    together.begin()
     try:
         with transaction.atomic():
             run.save(force_insert=True)
@@ -90,6 +91,30 @@ def _cancel(run: Run, now: datetime, by: str) -> None:
     if not run.LIFECYCLE.allows(run.phase, Phase.CANCELLING):
         raise Conflict(f"It is {run.phase} already; there is nothing left to cancel.")
     _move(run, Phase.CANCELLING, now=now, reason=f"cancelled by {by}")
+
+
+def pause(run: Run, *, now: datetime, by: str) -> None:
+    """Give its place away; it can be resumed from its latest checkpoint. Pausing twice is once."""
+    _tried(run, lambda: _pause(run, now, by))
+
+
+def _pause(run: Run, now: datetime, by: str) -> None:
+    if run.phase in {Phase.PAUSING, Phase.PAUSED}:
+        return
+    if not run.LIFECYCLE.allows(run.phase, Phase.PAUSING):
+        raise Conflict(f"It is {run.phase}; only what is queued or running can be paused.")
+    _move(run, Phase.PAUSING, now=now, reason=f"paused by {by}")
+
+
+def resume(run: Run, *, now: datetime, by: str, hold: Callable[[Any], None]) -> None:
+    """Queue a paused run again, where `hold` lets it; it goes on from its latest checkpoint."""
+    if run.phase != Phase.PAUSED:
+        raise Conflict(f"It is {run.phase}; only what is paused can be resumed.")
+    with transaction.atomic():
+        hold(run)
+        reason = f"resumed by {by}; goes on from the latest checkpoint"
+        life.requeue(run, now=now, reason=reason, faults=0, losses=0)
+        nudge.soon(type(run))
 
 
 def retry(run: Run, *, now: datetime, by: str, hold: Callable[[Any], None]) -> None:

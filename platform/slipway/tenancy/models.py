@@ -24,6 +24,10 @@ class Role(models.TextChoices):
 
 class Organisation(Record):
     name = models.CharField(max_length=63, unique=True)
+    #: People come in through one of the organisation's identity providers, or not at all.
+    requires_sign_on = models.BooleanField(default=False)
+    #: A password alone does not let anybody in.
+    requires_second_factor = models.BooleanField(default=False)
 
 
 class Project(Record):
@@ -52,8 +56,10 @@ class Group(Record):
     """People of an organisation who get roles together."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
-    name = models.CharField(max_length=63)
+    name = models.CharField(max_length=255)
     people = models.ManyToManyField(User, related_name="+")
+    #: What the directory that provisions it calls it; empty for one made here.
+    external_id = models.CharField(max_length=255, blank=True, default="")
 
     class Meta:
         constraints = [
@@ -159,6 +165,16 @@ class ApiKey(Record):
     last_used_at = models.DateTimeField(null=True)
 
 
+class SignedIn(Record):
+    """A browser's session as its person sees it; without its row a session is over."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    address = models.CharField(max_length=45)
+    #: What the browser says it is.
+    agent = models.CharField(max_length=300, blank=True, default="")
+    seen_at = models.DateTimeField()
+
+
 class SignInFailure(Record):
     """A wrong password: who was tried (HMAC of the name) and from where."""
 
@@ -169,4 +185,113 @@ class SignInFailure(Record):
         indexes = [
             models.Index(fields=["name_digest", "created_at"], name="failures_of_a_name"),
             models.Index(fields=["address", "created_at"], name="failures_from_an_address"),
+        ]
+
+
+class ProviderKind(models.TextChoices):
+    OIDC = "oidc"
+    LDAP = "ldap"
+
+
+class IdentityProvider(Record):
+    """Who answers for people of an organisation, by OpenID Connect or LDAP."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=63)
+    kind = models.CharField(max_length=8, choices=ProviderKind)
+    #: What its kind asks for, nothing secret: see services/signon/providers.py.
+    settings = models.JSONField(default=dict)
+    #: Client secret or bind password, sealed; empty for none.
+    secret = models.TextField(blank=True, default="")
+    #: Its name of a group to the id of ours that mirrors it.
+    groups = models.JSONField(default=dict)
+    #: What who comes in for the first time may do in the whole organisation; empty for nothing.
+    default_role = models.CharField(max_length=16, choices=Role, blank=True, default="")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "name"], name="provider_name_once")
+        ]
+
+
+class SignOnDomain(Record):
+    """Mail addresses below it belong to people of one provider; once in the installation."""
+
+    name = models.CharField(max_length=253, unique=True)
+    provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="domains")
+
+
+class Identity(Record):
+    """A person as a provider knows them: its own lasting name for them, never the mail address."""
+
+    provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="+")
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "subject"], name="identity_once")
+        ]
+
+
+class FactorKind(models.TextChoices):
+    TOTP = "totp"
+    PASSKEY = "passkey"
+
+
+class Factor(Record):
+    """Something a person has beside their password."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=8, choices=FactorKind)
+    name = models.CharField(max_length=63)
+    #: The key of one-time passwords, or the credential of a passkey; sealed.
+    secret = models.TextField()
+    #: What a passkey calls itself, base64url; empty for one-time passwords.
+    credential_id = models.CharField(max_length=1400, blank=True, default="", db_index=True)
+    #: The last time step, or signature counter, that was taken: none counts twice.
+    counter = models.BigIntegerField(default=0)
+    #: Empty until its person has shown that it works.
+    confirmed_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+
+class RecoveryCode(Record):
+    """Lets a person in once who lost what they had; only its HMAC is stored."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True)
+
+
+class ScimToken(Record):
+    """Lets a directory provision people and groups of an organisation; only its HMAC is stored."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=63)
+    digest = models.CharField(max_length=64, unique=True)
+    redacted = models.CharField(max_length=32)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+
+class Provisioned(Record):
+    """A person as a directory describes them; the account is the organisation's to end."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    #: In small letters: SCIM compares it so.
+    user_name = models.CharField(max_length=255)
+    external_id = models.CharField(max_length=255, blank=True, default="", db_index=True)
+    #: The resource as SCIM draws it, without id, meta, groups and password.
+    data = models.JSONField(default=dict)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "user_name"], name="provisioned_name_once"
+            )
         ]

@@ -2,17 +2,19 @@
 
 A view belongs to the module that its package names, or to its own `module`. Reading needs the
 level READ, deleting FULL, everything else OPERATE; a view says otherwise in `levels`, by method.
-A view of a package that is not in the table below is closed to everybody.
+A view of a package that is not in the table below is closed to everybody. Methods that a view names
+in `proved` need a session whose person was asked for their credentials a short while ago.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import permissions
 from rest_framework.request import Request
 
-from slipway.tenancy.services import MODULES, Level
+from slipway.tenancy.services import MODULES, Level, entry
 
 #: Package below `slipway` to the module its views belong to, where the names differ.
 _OF_PACKAGE = {
@@ -20,7 +22,9 @@ _OF_PACKAGE = {
     "metering": "usage",
     "tenancy": "access",
     "editions": "platform",
+    "capacity": "platform",
     "limits": "access",
+    "quotas": "usage",
     "traffic": "deployments",
 }
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
@@ -53,6 +57,9 @@ class MayChange(permissions.BasePermission):
             return False
         module, level = asked
         if request.user.allows(module, level):
+            # Programs cannot be asked again; their keys are bound in other ways.
+            if request.method in getattr(view, "proved", ()) and request.user.key_id is None:
+                entry.check_fresh(seen=request.user.shown, now=timezone.now())
             return True
         has = request.user.levels.get(module, Level.NONE).name.lower()
         self.message = (

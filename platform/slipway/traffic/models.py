@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 from slipway.core.models import Record
 
@@ -43,6 +44,11 @@ class External(Record):
     #: When it was last asked whether it is there, and what was wrong; empty if nothing.
     checked_at = models.DateTimeField(null=True)
     trouble = models.CharField(max_length=500, blank=True, default="")
+    #: No request is sent to it until it is found well again.
+    down = models.BooleanField(default=False)
+    #: Looks in a row that found it unwell; they come ever more seldom.
+    failures = models.PositiveIntegerField(default=0)
+    next_check_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project_id", "name"], name="external_once")]
@@ -84,3 +90,57 @@ class Touched(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "number"], name="touched_once")]
+
+
+class PromptPolicy(Record):
+    """What a project's models are asked and answer is kept, for so long, with this masked."""
+
+    project_id = models.UUIDField(unique=True)
+    made_by = models.CharField(max_length=150, blank=True, default="")
+    days = models.PositiveSmallIntegerField()
+    #: Names of masks that are there, and expressions of one's own.
+    masks = models.JSONField(default=list)
+    expressions = models.JSONField(default=list)
+
+
+class LoggedPrompt(Record):
+    """One request and its answer, masked before it was written."""
+
+    project_id = models.UUIDField()
+    #: `req_…`; unique for ever, so that taking it in twice is once.
+    request_id = models.CharField(max_length=64, unique=True)
+    model = models.CharField(max_length=256)
+    request = models.JSONField()
+    answer = models.JSONField()
+    #: When it is forgotten.
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project_id", "created_at", "id"], name="prompt_by_project")
+        ]
+
+
+class Feedback(Record):
+    """What a person thought of one answer, with the answer as they saw it."""
+
+    project_id = models.UUIDField()
+    #: `req_…` of the answer; one person says one thing about it.
+    request_id = models.CharField(max_length=64)
+    model = models.CharField(max_length=256)
+    good = models.BooleanField()
+    comment = models.TextField(blank=True, default="")
+    #: What was asked: role and content, the answer not included.
+    messages = models.JSONField(default=list)
+    answer = models.TextField(blank=True, default="")
+    user_name = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "request_id", "user_name"], name="thought_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project_id", "created_at", "id"], name="feedback_by_project")
+        ]

@@ -45,6 +45,10 @@ class TrainingJob(Run):
     #: The key that asked for it; null where a person in a browser did.
     key_id = models.UUIDField(null=True)
     estimate = models.JSONField(default=dict)
+    #: When its cost was last held against its budgets.
+    weighed_at = models.DateTimeField(null=True)
+    #: Since when it has been seen that the budgets do not reach; it pauses at a checkpoint.
+    short_since = models.DateTimeField(null=True)
     #: What the runtime measured and reported at the end.
     metrics = models.JSONField(default=dict)
     price = models.DecimalField(max_digits=14, decimal_places=6, null=True)

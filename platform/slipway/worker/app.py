@@ -32,6 +32,8 @@ def _transport() -> dict[str, object]:
 
 @worker_init.connect
 def _tidy(**_: object) -> None:
+    # In a pod nobody else makes it, and without a place for its schedule beat ends.
+    settings.RUN_DIR.mkdir(parents=True, exist_ok=True)
     if settings.BROKER_URL.startswith("folder:"):
         folder_broker.sweep(settings.BROKER_DIR)
 
@@ -54,7 +56,12 @@ app.conf.update(
     beat_schedule_filename=str(settings.RUN_DIR / "beat-schedule"),
     beat_schedule={
         name: {"task": f"slipway.{name}", "schedule": every, "options": {"expires": 5 * every}}
-        for name, every in {"look_everywhere": 1.0, "take_in_usage": 1.0, "sweep": 30.0}.items()
+        for name, every in {
+            "look_everywhere": 1.0,
+            "take_in_usage": 1.0,
+            "look_outside": 2.0,
+            "sweep": 30.0,
+        }.items()
     },
     beat_max_loop_interval=1.0,
 )

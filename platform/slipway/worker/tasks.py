@@ -13,6 +13,7 @@ from slipway.core import reconcile
 from slipway.core.models import Tracked
 from slipway.door.services import completions
 from slipway.metering import services as metering
+from slipway.traffic import services as traffic
 
 #: Domains with a life. Each has `WATCHED`, its (model, step) pairs, and `sweep(now)`, which
 #: removes what nobody owns any more.
@@ -23,15 +24,20 @@ DOMAINS = [
     "evaluation",
     "deployments",
     "metering",
+    "quotas",
+    "capacity",
     "audit",
     "editions",
     "door",
+    "notices",
+    "tenancy",
 ]
 
 
 #: Tables whose steps move bytes or wait for answers, and may take minutes. Each kind has two of
 #: the worker's threads at most, so that jobs and deployments are looked at whatever others do.
 _bytes_slots, _batch_slots = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
+_eval_slots, _notice_slots = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
 LONG = {
     "datasets.version": _bytes_slots,
     "datasets.export": _bytes_slots,
@@ -39,7 +45,8 @@ LONG = {
     "registry.modelversion": _bytes_slots,
     "registry.export": _bytes_slots,
     "door.batch": _batch_slots,
-    "door.evalrun": _batch_slots,
+    "door.evalrun": _eval_slots,
+    "notices.delivery": _notice_slots,
 }
 
 
@@ -84,6 +91,12 @@ def take_in_usage() -> None:
     close_old_connections()
     metering.ingest_spool(now=timezone.now())
     completions.take_in(now=timezone.now())
+
+
+@shared_task(name="slipway.look_outside", ignore_result=True)
+def look_outside() -> None:
+    close_old_connections()
+    traffic.tend(now=timezone.now())
 
 
 @shared_task(name="slipway.sweep", ignore_result=True)

@@ -19,6 +19,8 @@ _TEXTS = {
     "python": ("name", "source"),
     "multi": ("name", "calculate_output"),
 }
+#: They judge samples and evals, and reward nothing.
+_JUDGES = {"score_model", "label_model"}
 _CHOICES = {"operation": OPERATIONS, "evaluation_metric": MEASURE_NAMES}
 
 
@@ -38,6 +40,10 @@ def check(grader: Any, path: str = "grader") -> list[Fault]:
         fix = 'write {"type": "string_check", "name": …, "input": "{{sample.output_text}}", …}'
         return [Fault(path=path, rule="a grader is an object", value=grader, fix=fix)]
     kind = grader.get("type")
+    if kind in _JUDGES:
+        rule = "a grader that asks no model"
+        fix = f"a judge would be asked for every answer tried; use one of {', '.join(_TEXTS)}"
+        return [Fault(path=f"{path}.type", rule=rule, value=kind, fix=fix)]
     if kind not in _TEXTS:
         fix = f"one of {', '.join(_TEXTS)}"
         return [Fault(path=f"{path}.type", rule="a known type", value=kind, fix=fix)]

@@ -84,4 +84,11 @@ def _value(node: Any, values: Mapping[str, float], depth: int) -> float:
             return _ONE[type(op)](_value(operand, values, depth + 1))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS and args:
             return float(_CALLS[name](*(_value(each, values, depth + 1) for each in args)))
-    raise BadFormula(f"{ast.unparse(node)[:60]!r} is not arithmetic over scores")
+    raise BadFormula(f"{_shown(node)!r} is not arithmetic over scores")
+
+
+def _shown(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)[:60]
+    except RecursionError:
+        return f"what begins at its character {getattr(node, 'col_offset', 0) + 1}"

@@ -6,9 +6,12 @@ the process that live requests go through. Only BLEU is taken from one, by those
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+
+from slipway_contracts.grading.stemming import stem
 
 #: Words; of scripts without spaces, single characters.
 _WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
@@ -66,10 +69,49 @@ def rouge_l(text: str, reference: str) -> float:
     return 2 * _common(ours, theirs) / both if both else 0.0
 
 
+def meteor(text: str, reference: str) -> float:
+    """Words aligned if they are alike or have one stem, less a penalty for each break.
+
+    [Banerjee & Lavie 2005], without its synonyms: they need WordNet's files.
+    """
+    ours, theirs = _WORDS.findall(text.lower()), _WORDS.findall(reference.lower())
+    pairs = _aligned(ours, theirs)
+    if not pairs:
+        return 0.0
+    precision, recall = len(pairs) / len(ours), len(pairs) / len(theirs)
+    mean = 10 * precision * recall / (recall + 9 * precision)
+    follows = sum(
+        one[0] + 1 == other[0] and one[1] + 1 == other[1]
+        for one, other in itertools.pairwise(pairs)
+    )
+    return mean * (1 - 0.5 * ((len(pairs) - follows) / len(pairs)) ** 3)
+
+
+def _aligned(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of places, each word in one at most, those of one word in their order."""
+    pairs: list[tuple[int, int]] = []
+    mine, yours = list(enumerate(ours)), list(enumerate(theirs))
+    for form in (str, stem):
+        places: dict[str, list[int]] = {}
+        for place, word in yours:
+            places.setdefault(form(word), []).append(place)
+        found = [
+            (place, there.pop())
+            for place, word in reversed(mine)
+            if (there := places.get(form(word)))
+        ]
+        pairs += found
+        taken, given = {one for one, _ in found}, {other for _, other in found}
+        mine = [each for each in mine if each[0] not in taken]
+        yours = [each for each in yours if each[0] not in given]
+    return sorted(pairs)
+
+
 Measure = Callable[[str, str], float]
 MEASURES: dict[str, Measure] = {
     "fuzzy_match": fuzzy_match,
     "gleu": gleu,
+    "meteor": meteor,
     **{f"rouge_{n}": _rouge(n) for n in range(1, 6)},
     "rouge_l": rouge_l,
 }

@@ -29,29 +29,42 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     return _FIELD.sub(value, template)
 
 
-def look_up(path: str, facts: Mapping[str, Any]) -> Any:
-    """What stands at `item.rows[0].name`."""
-    found: Any = facts
+def fields(template: str) -> list[str]:
+    """The paths that a template names."""
+    return [match[1] for match in _FIELD.finditer(template)]
+
+
+def steps(path: str) -> list[str | int]:
+    """`item.rows[0].name` as ["item", "rows", 0, "name"]; NoSuchField if it is no path."""
+    found: list[str | int] = []
     end = 0
     while end < len(path):
         step = _STEP.match(path, end)
         if step is None:
             raise NoSuchField(f"{{{{{path[:100]}}}}} is no field such as item.question")
         end = step.end()
-        found = _step(found, step[1], step[2], path)
-    if found is facts:
+        found.append(step[1] if step[1] is not None else int(step[2][:9]))
+    if not found:
         raise NoSuchField("an empty field {{}}")
     return found
 
 
-def _step(found: Any, name: str | None, index: str | None, path: str) -> Any:
-    if name is not None and isinstance(found, Mapping) and name in found:
-        value = found[name]
+def look_up(path: str, facts: Mapping[str, Any]) -> Any:
+    """What stands at `item.rows[0].name`."""
+    found: Any = facts
+    for step in steps(path):
+        found = _step(found, step, path)
+    return found
+
+
+def _step(found: Any, step: str | int, path: str) -> Any:
+    if isinstance(step, str) and isinstance(found, Mapping) and step in found:
+        value = found[step]
         if isinstance(value, NotJson):
             raise value
         return value
-    if index is not None and isinstance(found, list) and int(index[:9]) < len(found):
-        return found[int(index[:9])]
+    if isinstance(step, int) and isinstance(found, list) and step < len(found):
+        return found[step]
     raise NoSuchField(f"there is no {{{{{path[:100]}}}}} here")
 
 

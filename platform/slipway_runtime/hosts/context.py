@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import REPORT_NAME, Report, Workload, to_json
 from slipway_runtime import files, places, progress
+from slipway_runtime.hosts.used import Meter
 
 STEP_PAUSE_SECONDS = 1.0
 
@@ -79,6 +80,7 @@ class RunContext:
         self.workload = workload
         self.scratch = scratch
         self.rank = rank
+        self._meter = Meter()
         self.world_size = world_size
         #: Whether the recipe has stored its result.
         self.finished = False
@@ -104,7 +106,7 @@ class RunContext:
                 step=step,
                 total_steps=total_steps,
                 epoch=epoch,
-                values=values,
+                values=values | self._meter.read(),
             )
             self._writer.add(note)
             self._tell_step(step, total_steps, now=note.at)

@@ -125,7 +125,10 @@ class Engine:
         adapters = self.scheduler.layout.adapters.names()
         if request.adapter is not None and request.adapter not in adapters:
             raise KeyError(request.adapter)
+        # What was asked for later keeps nobody out.
         waiting = len(self.scheduler.waiting)
+        if request.background:
+            waiting += len(self.scheduler.later)
         if waiting >= self.max_queue:
             rounds = waiting / self.scheduler.limits.max_rows
             seconds = min(60, max(1, math.ceil(self._answer_seconds * rounds)))
@@ -172,6 +175,7 @@ class Engine:
         return {
             "running": len(work.running),
             "waiting": len(work.waiting),
+            "waiting_background": len(work.later),
             "max_rows": work.limits.max_rows,
             "max_queue": self.max_queue,
             "max_context": work.limits.max_context,

@@ -40,6 +40,8 @@ class Exchange:
         self._send = send
         #: URI of the adapter to answer with, told by the gateway; empty for the model itself.
         self.adapter = next((v for k, v in scope["headers"] if k == b"x-adapter"), b"").decode()
+        #: Asked for later, as the gateway says: who waits for an answer goes first.
+        self.background = any(k == b"x-background" for k, _ in scope["headers"])
         self.started = False
         self.gone = False
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode(

@@ -141,7 +141,11 @@ class Grammars:
         return not isinstance(part, bool)
 
     def _fault(self, schema: dict[str, Any]) -> str:
-        grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+        try:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+        except ValueError as error:
+            # Its numbers have 64 bits.
+            return f"{error}; numbers have at most 64 bits"
         return str(llguidance.LLMatcher.validate_grammar(grammar, self._tokenizer))
 
     def bytes_of(self, token: int) -> bytes:

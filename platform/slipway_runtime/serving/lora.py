@@ -3,7 +3,7 @@
 A layer that any adapter touches becomes a `LoraLinear` in place. What the next forward pass
 should add is a plan, made from the adapter name of each row and kept while the batch stays as
 it is: nothing (base only), one adapter for all rows (after a while by a merged copy of the
-weights, which costs no time at all), or a mixture (two batched products over all rows).
+weights, which costs no time at all), or a mixture (in `slots.py` where each row has one token).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from slipway_runtime.serving import slots
 
 #: One layer of an adapter: A of shape [in, rank], B of shape [rank, out] with the scale in it.
 Factors = tuple[torch.Tensor, torch.Tensor]
@@ -87,74 +89,6 @@ class _Mixed:
         return out
 
 
-class _Slots:
-    """A decode step of different adapters: every row has its own copy of its factors.
-
-    Two batched products for each layer, whoever shares the batch; when a row comes or moves, only
-    its slot is copied anew.
-    """
-
-    def __init__(
-        self, layers: dict[str, LoraLinear], adapters: dict[str, dict[str, Factors]]
-    ) -> None:
-        self._adapters = adapters
-        self._layers = layers
-        self._ranks = {
-            path: max(factors[path][0].shape[1] for factors in adapters.values() if path in factors)
-            for path in layers
-            if any(path in factors for factors in adapters.values())
-        }
-        #: Bytes of one row's slot.
-        self.slot_bytes = sum(
-            rank
-            * (layers[path].in_features + layers[path].out_features)
-            * layers[path].weight.element_size()
-            for path, rank in self._ranks.items()
-        )
-        self._rows: list[str | None] = []
-        self._stacks: dict[str, Factors] = {}
-        #: The stacks as far as they are in use.
-        self._used: dict[str, Factors] = {}
-
-    def fit(self, rows: Sequence[str | None]) -> None:
-        """Make slot i hold the adapter of row i."""
-        if len(rows) > len(self._rows):
-            self._grow(max(len(rows), 2 * len(self._rows)))
-        changed = [i for i, name in enumerate(rows) if self._rows[i] != name]
-        for path, (a, b) in self._stacks.items() if changed else ():
-            for i in changed:
-                pair = self._adapters.get(rows[i] or "", {}).get(path)
-                rank = pair[0].shape[1] if pair else 0
-                if pair:
-                    a[i, :, :rank], b[i, :rank] = pair
-                b[i, rank:] = 0  # what A holds beyond the rank then counts for nothing
-        for i in changed:
-            self._rows[i] = rows[i]
-        self._used = {path: (a[: len(rows)], b[: len(rows)]) for path, (a, b) in
-                      self._stacks.items()}  # fmt: skip
-
-    def _grow(self, count: int) -> None:
-        self._rows = [None] * count
-        self._stacks = {
-            path: (
-                layer.weight.new_zeros(count, layer.in_features, rank),
-                layer.weight.new_zeros(count, rank, layer.out_features),
-            )
-            for path, rank in self._ranks.items()
-            for layer in [self._layers[path]]
-        }
-
-    def linear(self, layer: LoraLinear, x: torch.Tensor) -> torch.Tensor:
-        out = nn.functional.linear(x, layer.weight, layer.bias)
-        pair = self._used.get(layer.path)
-        if pair is not None:
-            # Some architectures give their layers [n, in] instead of [n, 1, in].
-            rows = len(pair[0])
-            deep = x.reshape(rows, 1, -1)
-            out.view(rows, 1, -1).baddbmm_(torch.bmm(deep, pair[0]), pair[1])
-        return out
-
-
 class Adapters:
     """The adapters attached to one model, by name; used from the engine's thread alone."""
 
@@ -164,14 +98,16 @@ class Adapters:
         merged_limit_bytes: int = 256 << 20,
         slots_limit_bytes: int = 512 << 20,
     ) -> None:
-        self.plan: _Single | _Mixed | _Slots | None = None
+        self.plan: _Single | _Mixed | slots.Slots | slots.Listening | None = None
         self._model = model
         self._merged_limit_bytes = merged_limit_bytes
         self._slots_limit_bytes = slots_limit_bytes
         self._layers: dict[str, LoraLinear] = {}
         self._factors: dict[str, dict[str, Factors]] = {}
         self._plans: dict[tuple[str | None, ...], _Single | _Mixed] = {}
-        self._slots: _Slots | None = None
+        self._slots: slots.Slots | None = None
+        #: Paths of layers that are fed the same tensor; learned anew when a layer is added.
+        self._groups: list[list[str]] = []
 
     def names(self) -> list[str]:
         return sorted(self._factors)
@@ -184,6 +120,7 @@ class Adapters:
                 layer.__class__ = LoraLinear
                 layer.adapters, layer.path = self, path
                 self._layers[path] = layer
+                self._groups = []
         self._factors[name] = factors
         self._forget_plans()
 
@@ -208,19 +145,18 @@ class Adapters:
         try:
             yield
         finally:
+            if isinstance(self.plan, slots.Slots):
+                self.plan.rest()
             self.plan = None
 
-    def _slots_for(self, rows: Sequence[str | None]) -> _Slots | None:
+    def _slots_for(self, rows: Sequence[str | None]) -> slots.Slots | None:
         """Slots for a mixture; None where one adapter is alone, or they would be too large."""
         if len(set(rows)) == 1:
             return None
-        slots = self._slots
-        if slots is None:
-            slots = self._slots = _Slots(self._layers, self._factors)
-        if 2 * len(rows) * slots.slot_bytes > self._slots_limit_bytes:
-            return None
-        slots.fit(rows)
-        return slots
+        if self._slots is None:
+            self._groups = self._groups or slots.listen(self._model, self)
+            self._slots = slots.Slots(self._layers, self._factors, self._groups)
+        return self._slots if self._slots.fit(rows, self._slots_limit_bytes) else None
 
     def _plan(self, rows: Sequence[str | None]) -> _Single | _Mixed:
         alone = rows[0] if len(set(rows)) == 1 else None

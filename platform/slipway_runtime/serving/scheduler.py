@@ -19,6 +19,10 @@ from slipway_runtime.serving import forward, sampling, text
 
 log = logging.getLogger(__name__)
 
+#: The part of the rows that background requests may fill while somebody else is here: a step over
+#: fewer rows is a faster one. Alone they fill them all, and make room for who comes next.
+BACKGROUND_BESIDE = 0.25
+
 
 class RequestFailed(Exception):
     """One request ended early; `code` says why in a word a client can test for."""
@@ -41,6 +45,8 @@ class Request:
     adapter: str | None = None
     #: Special tokens show in the text.
     show_special: bool = False
+    #: Asked for later, by a batch or a judge: it goes behind those who wait for an answer.
+    background: bool = False
     #: `time.monotonic()` after which the request is given up; None for never.
     deadline: float | None = None
 
@@ -68,13 +74,22 @@ class Row:
         self.request = request
         self.sampler = sampling.Sampler(request.sampling)
         self.limit = limit
-        self.generated = 0
-        self.last_token = -1
+        #: Tokens generated so far.
+        self.tokens: list[int] = []
         self.cancelled = False
         self._text = text.Detokenizer(
             functools.partial(decode, skip_special_tokens=False) if request.show_special else decode
         )
         self._stops = text.StopStrings(request.stop)
+
+    @property
+    def generated(self) -> int:
+        return len(self.tokens)
+
+    def known(self) -> list[int]:
+        """The tokens to compute before the next one can be chosen; more than the prompt once the
+        row was set back."""
+        return self.request.prompt + self.tokens
 
     def length_limit(self) -> int:
         """Tokens that this row may come to hold."""
@@ -84,8 +99,7 @@ class Row:
         """Account for a chosen token; returns what to show for it. Raises what the choice is."""
         if isinstance(choice, Exception):
             raise choice
-        self.generated += 1
-        self.last_token = choice.token
+        self.tokens.append(choice.token)
         shown = choice.logprob is not None
         if choice.token in end_tokens and not self.request.ignore_eos:
             return Delta(self._rest(), finish_reason="stop")
@@ -133,6 +147,8 @@ class Scheduler:
         self.layout = layout
         self.limits = limits
         self.waiting: deque[Row] = deque()
+        #: Background requests that wait.
+        self.later: deque[Row] = deque()
         self.running: list[Row] = []
         self.counts: Counter[str] = Counter()
         #: Forward passes over the whole batch that failed in a row; a sign of a sick process.
@@ -146,17 +162,17 @@ class Scheduler:
         room = self.limits.max_context - len(request.prompt)
         limit = room if request.max_tokens is None else min(room, request.max_tokens)
         row = Row(request, self._decode, limit)
-        self.waiting.append(row)
+        (self.later if request.background else self.waiting).append(row)
         return row
 
     @property
     def idle(self) -> bool:
-        return not (self.waiting or self.running or self._entering)
+        return not (self.waiting or self.later or self.running or self._entering)
 
     def rows(self) -> list[Row]:
         """Every request inside, wherever it is on its way."""
         entering = self._entering[1] if self._entering else []
-        return [*self.waiting, *entering, *self.running]
+        return [*self.waiting, *self.later, *entering, *self.running]
 
     @torch.inference_mode()
     def step(self) -> list[tuple[Row, Delta]]:
@@ -173,11 +189,13 @@ class Scheduler:
         now = time.monotonic()
         gone = [row for row in self.running if self._left(row, now, events)]
         self._leave(gone)
-        if any(row.cancelled or row.request.deadline is not None for row in self.waiting):
-            for _ in range(len(self.waiting)):
-                row = self.waiting.popleft()
-                if not self._left(row, now, events):
-                    self.waiting.append(row)
+        for queue in (self.waiting, self.later):
+            # A copy: others add to the queue meanwhile.
+            if any(row.cancelled or row.request.deadline is not None for row in list(queue)):
+                for _ in range(len(queue)):
+                    row = queue.popleft()
+                    if not self._left(row, now, events):
+                        queue.append(row)
         # A prompt in pieces may leave between two; one of many is gone a step later.
         alone = self._entering[1] if self._entering else []
         if len(alone) == 1 and self._left(alone[0], now, events):
@@ -198,11 +216,12 @@ class Scheduler:
 
     def _enter(self, events: list[tuple[Row, Delta]]) -> None:
         if self._entering is None:
+            self._make_room()
             rows = self._next_rows()
             if not rows:
                 return
             prefill = self.layout.begin(
-                [row.request.prompt for row in rows], [row.request.adapter for row in rows]
+                [row.known() for row in rows], [row.request.adapter for row in rows]
             )
             self._entering = prefill, rows
         prefill, rows = self._entering
@@ -220,19 +239,32 @@ class Scheduler:
             return
         self._entering = None
         self._learn_token_bytes(prefill)
-        self.counts["prompt_tokens"] += sum(len(row.request.prompt) for row in rows)
+        self.counts["prompt_tokens"] += sum(
+            len(row.request.prompt) for row in rows if not row.generated
+        )
         self.running += rows
         self._give(rows, logits, events)
 
+    def _make_room(self) -> None:
+        """Set background rows back, the youngest first, for people who find no place; what they
+        have generated stays theirs and is computed again with the prompt."""
+        missing = len(self.waiting) - (self.limits.max_rows - len(self.running))
+        if missing <= 0 or not self.waiting:
+            return
+        background = [row for row in self.running if row.request.background]
+        back = sorted(background, key=lambda row: row.generated)[:missing]
+        self._leave(back)
+        self.later.extendleft(reversed(back))
+
     def _next_rows(self) -> list[Row]:
-        """Rows from the queue's head that fit together: in tokens, in rows, in memory."""
+        """Rows from the queues' heads that fit together: in tokens, in rows, in memory."""
         rows: list[Row] = []
         longest = 0
         limits = self.limits
         reach = max((row.length_limit() for row in self.running), default=0)
-        while self.waiting and len(self.running) + len(rows) < limits.max_rows:
-            row = self.waiting[0]
-            wide = max(longest, len(row.request.prompt))
+        while queue := self._next_queue(rows):
+            row = queue[0]
+            wide = max(longest, len(row.known()))
             reach = max(reach, row.length_limit())
             count = len(self.running) + len(rows) + 1
             if rows and (
@@ -242,9 +274,22 @@ class Scheduler:
                 break
             if count > 1 and count * reach * self._token_bytes > limits.kv_bytes:
                 break
-            rows.append(self.waiting.popleft())
+            rows.append(queue.popleft())
             longest = wide
         return rows
+
+    def _next_queue(self, entering: list[Row]) -> deque[Row] | None:
+        """The queue whose head may come in next; None where there is no place for anyone."""
+        inside = [*self.running, *entering]
+        if len(inside) >= self.limits.max_rows:
+            return None
+        if self.waiting or not self.later:
+            return self.waiting or None
+        background = sum(row.request.background for row in inside)
+        if background == len(inside):
+            return self.later
+        beside = max(1, int(self.limits.max_rows * BACKGROUND_BESIDE))
+        return self.later if background < beside else None
 
     def _learn_token_bytes(self, prefill: forward.Prefill) -> None:
         if self._token_bytes:
@@ -260,7 +305,7 @@ class Scheduler:
     def _extend(self, events: list[tuple[Row, Delta]]) -> None:
         try:
             logits = self.layout.decode(
-                [row.last_token for row in self.running],
+                [row.tokens[-1] for row in self.running],
                 [row.request.adapter for row in self.running],
             )
         except Exception as error:

@@ -83,6 +83,7 @@ class App(exchanges.Application):
         try:
             for request in call.requests:
                 request.deadline = deadline
+                request.background = exchange.background
                 streams.append(self._submit(request, chat=chat))
             watch = asyncio.create_task(exchange.on_disconnect(streams))
             writer = answers.Writer(call, self.served)

@@ -15,6 +15,8 @@ from slipway_runtime.serving.refusal import ApiError
 
 MAX_CHOICES = 128
 MAX_STOPS = 16
+#: More than any vocabulary has.
+MAX_TOP_K = 1_000_000
 #: What both endpoints read, ours at the end.
 _READ = frozenset(
     {
@@ -35,7 +37,7 @@ _COMPLETION = frozenset(["prompt"])
 _IGNORED = frozenset(
     {
         "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "prompt_cache_retention", "prediction"
+        "prompt_cache_retention"
     }
 )  # fmt: skip
 #: Settings of the API that change what the answer must look like and that this engine has not;
@@ -44,6 +46,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "functions": ([],),
     "function_call": ("none",),
     "audio": (),
+    "prediction": (),
     "modalities": (["text"],),
     "reasoning_effort": ("none",),
     "verbosity": ("medium",),
@@ -106,7 +109,15 @@ def parse(
     prompts = (
         [conversation.prompt(fields, served, wanted.offered)] if chat else _prompts(fields, served)
     )
-    count = reader.integer("n", 1, MAX_CHOICES, 1)
+    count = reader.integer("n", 1, MAX_CHOICES, 1) or 1
+    if len(prompts) * count > MAX_CHOICES:
+        raise ApiError(
+            400,
+            f"`prompt` holds {len(prompts)} prompts, with `n` {count} that is "
+            f"{len(prompts) * count} answers; one request gets at most {MAX_CHOICES}. "
+            "Send it in parts.",
+            param="prompt",
+        )
     max_tokens = reader.integer("max_completion_tokens", 1, None, None) if chat else None
     max_tokens = max_tokens or reader.integer("max_tokens", 1, None, None)
     if max_tokens is None and not chat:
@@ -124,7 +135,7 @@ def parse(
             show_special=wanted.show_special,
         )
         for prompt in prompts
-        for choice in range(count or 1)
+        for choice in range(count)
     ]
     options = fields.get("stream_options") or {}
     if not isinstance(options, dict):
@@ -216,7 +227,7 @@ def _sampling(
     common: dict[str, Any] = {
         "temperature": reader.number("temperature", 0, 2, own["temperature"]),
         "top_p": reader.number("top_p", 0, 1, own["top_p"]),
-        "top_k": reader.integer("top_k", 0, None, own["top_k"]),
+        "top_k": reader.integer("top_k", 0, MAX_TOP_K, own["top_k"]),
         "presence_penalty": reader.number("presence_penalty", -2, 2, 0.0),
         "frequency_penalty": reader.number("frequency_penalty", -2, 2, 0.0),
         "logit_bias": _bias(fields.get("logit_bias"), served),
@@ -258,7 +269,7 @@ def _bias(value: Any, served: loading.Served) -> dict[int, float]:
 
 
 def _stop(value: Any) -> tuple[str, ...]:
-    listed = [value] if isinstance(value, str) else value or []
+    listed = [value] if isinstance(value, str) else [] if value is None else value
     if (
         not isinstance(listed, list)
         or len(listed) > MAX_STOPS
@@ -287,7 +298,7 @@ def _prompts(fields: dict[str, Any], served: loading.Served) -> list[list[int]]:
                 400, "`prompt` must be a string, tokens or a list of them.", param="prompt"
             )
     prompts = []
-    for one in listed[:MAX_CHOICES]:
+    for one in listed:
         tokens = served.tokenizer(one)["input_ids"] if isinstance(one, str) else one
         if not isinstance(tokens, list) or not all(
             isinstance(t, int) and 0 <= t < size for t in tokens

@@ -1,9 +1,9 @@
 // Service accounts: members that are programs; they act by keys made for them.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, Select } from "antd";
+import { listed } from "@/api/cursor";
 import { serviceAccountsCreateMutation, serviceAccountsDestroyMutation, serviceAccountsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { AccountIn, AccountOut } from "@/api/generated/types.gen";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { When } from "@/ui/figures";
@@ -24,10 +24,8 @@ export function Accounts() {
   return (
     <ListTable<AccountOut>
       label={t("accounts")}
-      rows={found.data?.data}
       rowKey={(row) => String(row.id)}
-      refusal={found.error && refusalOf(found.error)}
-      onRetry={() => void found.refetch()}
+      {...listed(found)}
       empty={t("accounts.empty")}
       filters={
         decides && (

@@ -1,11 +1,11 @@
 // Groups of people who get roles together.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, Select, Space, Tag } from "antd";
+import { listed } from "@/api/cursor";
 import { groupsCreateMutation, groupsDestroyMutation, groupsListOptions, groupsUpdateMutation, membersListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { groupsRetrieve } from "@/api/generated/sdk.gen";
 import type { GroupIn, GroupOut, PeopleIn } from "@/api/generated/types.gen";
 import { changedBy, seen, upon } from "@/api/editing";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { FormDialog } from "@/ui/FormDialog";
@@ -31,10 +31,8 @@ export function Groups() {
   return (
     <ListTable<GroupOut>
       label={t("groups")}
-      rows={found.data?.data}
       rowKey={(row) => row.id}
-      refusal={found.error && refusalOf(found.error)}
-      onRetry={() => void found.refetch()}
+      {...listed(found)}
       empty={t("groups.empty")}
       filters={
         decides && (

@@ -2,10 +2,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, Select } from "antd";
 import { useState } from "react";
-import { usePager } from "@/api/cursor";
+import { listed, usePager } from "@/api/cursor";
 import { invitesCreateMutation, invitesDestroyMutation, invitesListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { InviteIn, InviteOut } from "@/api/generated/types.gen";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { FormDialog } from "@/ui/FormDialog";
@@ -30,12 +29,8 @@ export function Invites() {
     <>
       <ListTable<InviteOut>
         label={t("invites")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={t("invites.empty")}
         filters={
           may("access", "full") && (

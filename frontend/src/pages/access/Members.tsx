@@ -1,6 +1,7 @@
 // People, groups and programs with a role here: added, given another role, removed.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Checkbox, Form, Input, Select, Space, Tag } from "antd";
+import { listed } from "@/api/cursor";
 import {
   groupsListOptions,
   membersCreateMutation,
@@ -11,7 +12,6 @@ import {
 import { membersRetrieve } from "@/api/generated/sdk.gen";
 import type { MemberOut } from "@/api/generated/types.gen";
 import { changedBy, seen, upon } from "@/api/editing";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { When } from "@/ui/figures";
@@ -39,10 +39,8 @@ export function Members() {
   return (
     <ListTable<MemberOut>
       label={t("members")}
-      rows={found.data?.data}
       rowKey={(row) => row.id}
-      refusal={found.error && refusalOf(found.error)}
-      onRetry={() => void found.refetch()}
+      {...listed(found)}
       empty={t("members.empty")}
       filters={
         decides && (

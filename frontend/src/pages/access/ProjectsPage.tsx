@@ -1,7 +1,7 @@
 // Projects of the organisation, those in the bin too; and the organisations of the installation.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, Space, Tag } from "antd";
-import { usePager } from "@/api/cursor";
+import { BY_NAME, listed, usePager } from "@/api/cursor";
 import {
   organisationsCreateMutation,
   organisationsListOptions,
@@ -47,10 +47,8 @@ export default function ProjectsPage() {
     <Page title={t("projects")} lead={t("projects.lead")}>
       <ListTable<ProjectOut>
         label={t("projects")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
+        {...listed(found)}
         empty={t("projects.empty")}
         filters={
           may("organisation", "operate") && (
@@ -114,8 +112,8 @@ function Organisations() {
   const t = words.use();
   const tui = uiWords.use();
   const may = useMay();
-  const pager = usePager();
-  const found = useQuery(organisationsListOptions({ query: { limit: 20, cursor: pager.cursor } }));
+  const pager = usePager(BY_NAME);
+  const found = useQuery(organisationsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order } }));
   const make = useMutation({ ...organisationsCreateMutation(), meta: { quiet: true } });
   return (
     <ListTable<OrganisationOut>
@@ -134,9 +132,9 @@ function Organisations() {
         )
       }
       columns={[
-        { title: t("organisations"), dataIndex: "name" },
+        { title: t("organisations"), dataIndex: "name", key: "name", sorter: true },
         { title: t("project.id"), render: (_, row) => <Hash value={row.id} length={8} /> },
-        { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+        { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
       ]}
     />
   );

@@ -10,7 +10,7 @@ import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { LinkButton } from "@/ui/runs/LinkButton";
 import "@/ui/runs/runs.css";
-import type { Labelled } from "./append";
+import type { Labelled } from "@/api/append";
 import "./ask.css";
 import { Correct } from "./Correct";
 import { Drawing } from "./Drawing";

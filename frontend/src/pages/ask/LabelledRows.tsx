@@ -7,7 +7,7 @@ import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { Refused } from "@/ui/Refused";
 import { LinkButton } from "@/ui/runs/LinkButton";
-import { append, jsonl, type Labelled, MOST_JOINED, TooLong } from "./append";
+import { append, jsonl, type Labelled, MOST_JOINED, TooLong } from "@/api/append";
 import { words } from "./words";
 
 type Props = { rows: Labelled[]; onRemove: (index: number) => void; onAppended: () => void };

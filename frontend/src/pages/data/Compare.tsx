@@ -65,7 +65,10 @@ function Line({ sign, number, row }: { sign: "+" | "−"; number: number | null;
   );
 }
 
+const LABELS = ["good", "bad", "edited", "ranked"];
+
 function Changed({ each }: { each: DatasetDifferenceOut }) {
+  const t = words.use();
   const old = answerOf(each.other_value as Row) ?? "";
   const now = answerOf(each.value as Row) ?? "";
   const label = (each.value as Row).label;
@@ -73,7 +76,7 @@ function Changed({ each }: { each: DatasetDifferenceOut }) {
     <li data-sign="~">
       <span className="number">~ {(each.row ?? 0) + 1}</span>
       <span>
-        {asked(each.value)} {typeof label === "string" && <Tag>{label}</Tag>}
+        {asked(each.value)} {typeof label === "string" && <Tag>{LABELS.includes(label) ? t(`label.is.${label as "good"}`) : label}</Tag>}
       </span>
       <span>
         <del>{marked(old, now).map((piece, index) => (piece.differs ? <b key={index}>{piece.text}</b> : piece.text))}</del>

@@ -1,17 +1,18 @@
 // One dataset: its versions, newest first, and a place to drop the next one.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input } from "antd";
+import { useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { changedBy, seen, upon } from "@/api/editing";
 import { usePager } from "@/api/cursor";
-import { datasetsDestroyMutation, datasetsPartialUpdateMutation, datasetsRetrieveOptions, datasetsVersionsListOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { datasetsDestroyMutation, datasetsPartialUpdateMutation, datasetsRestoreMutation, datasetsRetrieveOptions, datasetsVersionsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { datasetsRetrieve, datasetsVersionsCreate } from "@/api/generated/sdk.gen";
 import type { PatchedDatasetEditIn } from "@/api/generated/types.gen";
+import { GONE, useLeave } from "@/api/leave";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { uploadDataset } from "@/api/uploads";
 import { useMay } from "@/shell/session";
-import { Danger } from "@/ui/Danger";
 import { DropFile } from "@/ui/DropFile";
 import { FormDialog } from "@/ui/FormDialog";
 import { bytes, count, When } from "@/ui/figures";
@@ -19,6 +20,8 @@ import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
+import { Sure } from "@/ui/runs/Sure";
+import { useUndo } from "@/ui/useUndo";
 import { words as uiWords } from "@/ui/words";
 import { words } from "./words";
 
@@ -29,13 +32,28 @@ export default function DatasetPage() {
   const pager = usePager();
   const may = useMay();
   const path = { dataset_id: useParams().id ?? "" };
-  const dataset = useQuery(datasetsRetrieveOptions({ path }));
+  // Once it is on its way into the bin nothing of it is asked for: it would not be found.
+  const [going, setGoing] = useState(false);
+  const dataset = useQuery({ ...datasetsRetrieveOptions({ path }), enabled: !going });
   const versions = useQuery({
-    ...datasetsVersionsListOptions({ path, query: { limit: 20, cursor: pager.cursor } }),
+    ...datasetsVersionsListOptions({ path, query: { limit: 20, cursor: pager.cursor, order: pager.order } }),
     refetchInterval: live,
+    enabled: !going,
   });
   const describe = useMutation({ ...datasetsPartialUpdateMutation(), meta: { quiet: true } });
-  const remove = useMutation({ ...datasetsDestroyMutation(), onSuccess: () => void navigate("/data") });
+  const undo = useUndo();
+  const leave = useLeave();
+  const restore = useMutation(datasetsRestoreMutation());
+  const remove = useMutation({
+    ...datasetsDestroyMutation(),
+    meta: GONE,
+    onMutate: () => setGoing(true),
+    onError: () => setGoing(false),
+    onSuccess: () => {
+      void leave("/data");
+      undo(tui("bin.done", { name: dataset.data?.name ?? "" }), () => restore.mutate({ path }));
+    },
+  });
   const add = useMutation({
     mutationFn: async (file: File) => {
       const { data: version } = await datasetsVersionsCreate({ path, body: {}, throwOnError: true });
@@ -67,7 +85,7 @@ export default function DatasetPage() {
               </Form.Item>
             </FormDialog>
           )}
-          {may("datasets", "full") && <Danger name={name} breaks={t("delete.dataset")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+          {may("datasets", "full") && <Sure danger label={tui("bin.put")} what={tui("bin.put.what", { name })} breaks={t("bin.dataset")} busy={remove.isPending} onConfirm={() => remove.mutate({ path, query: { bin: true } })} />}
         </>
       }
     >
@@ -88,7 +106,7 @@ export default function DatasetPage() {
           { title: tui("size"), align: "end", render: (_, row) => bytes(row.size_bytes) },
           { title: t("format"), dataIndex: "format" },
           { title: t("made_by"), dataIndex: "made_by" },
-          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+          { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
         ]}
       />
     </Page>

@@ -1,54 +1,60 @@
 // The list of datasets, and the way in for new ones.
 import { useQuery } from "@tanstack/react-query";
-import { Button, Input } from "antd";
+import { Button, Input, Space } from "antd";
 import { useState } from "react";
 import { Link } from "react-router";
-import { useFilter, usePager } from "@/api/cursor";
+import { BY_NAME, listed, useFilter, usePager } from "@/api/cursor";
 import { datasetsListOptions } from "@/api/generated/@tanstack/react-query.gen";
-import { refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
 import { words as uiWords } from "@/ui/words";
+import { Bin } from "./Bin";
 import { NewDataset } from "./NewDataset";
 import { words } from "./words";
 
 export default function DatasetsPage() {
   const t = words.use();
   const tui = uiWords.use();
-  const pager = usePager();
+  const may = useMay();
+  const pager = usePager(BY_NAME);
   const [search, setSearch] = useFilter("search");
+  const [bin, setBin] = useFilter("bin");
   const [making, setMaking] = useState(false);
-  const found = useQuery(datasetsListOptions({ query: { limit: 20, cursor: pager.cursor, search } }));
+  const found = useQuery(datasetsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, search } }));
   return (
     <Page
       title={t("title")}
       lead={t("lead")}
       actions={
-        <Button type="primary" onClick={() => setMaking(true)}>
-          {t("new")}
+        <Space>
+        <Button onClick={() => setBin(bin === "1" ? undefined : "1")} aria-pressed={bin === "1"}>
+          {bin === "1" ? tui("bin.leave") : tui("bin")}
         </Button>
+        {may("datasets", "operate") && (
+          <Button type="primary" onClick={() => setMaking(true)}>
+            {t("new")}
+          </Button>
+        )}
+        </Space>
       }
     >
-      <ListTable
+      {bin === "1" ? <Bin /> : <ListTable
         label={t("title")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={search === undefined ? t("empty") : t("empty.search")}
         filters={
           <Input.Search allowClear defaultValue={search} onSearch={setSearch} placeholder={t("search")} aria-label={t("search")} />
         }
         columns={[
-          { title: tui("name"), render: (_, row) => <Link to={`/data/${row.id}`}>{row.name}</Link> },
+          { title: tui("name"), key: "name", sorter: true, render: (_, row) => <Link to={`/data/${row.id}`}>{row.name}</Link> },
           { title: t("description"), dataIndex: "description", ellipsis: true },
           { title: t("made_by"), dataIndex: "made_by" },
-          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+          { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
         ]}
-      />
+      />}
       <NewDataset open={making} onClose={() => setMaking(false)} />
     </Page>
   );

@@ -8,15 +8,19 @@ import { datasetVersionsCorrectedRetrieve } from "@/api/generated/sdk.gen";
 import type { DatasetFaultOut, DatasetVersionOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
+import { language } from "@/i18n";
 import { useMay } from "@/shell/session";
 import { count } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
+import { fixIn } from "./fixes";
 import { Mend } from "./Mend";
 import { useKept } from "./useKept";
+import { isRule, rules } from "./rules";
 import { words } from "./words";
 
 export function Faults({ version }: { version: DatasetVersionOut }) {
   const t = words.use();
+  const tr = rules.use();
   const navigate = useNavigate();
   const pager = usePager();
   const [rule, setRule] = useFilter("rule");
@@ -96,7 +100,10 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
             title: t("fault.rule"),
             render: (_, row) => (
               <>
-                <Tag color={row.error ? "error" : "warning"}>{row.rule}</Tag> {row.text}
+                <Tag color={row.error ? "error" : "warning"}>{row.rule}</Tag> {isRule(row.rule) ? tr(row.rule) : row.text}
+                <div className="quiet">
+                  {t("fault.fix")}: {fixIn(language(), row.fix)} {row.fixed && <Tag color="success">{t("fault.fixed")}</Tag>}
+                </div>
               </>
             ),
           },
@@ -110,14 +117,6 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
               ]
             : []),
           { title: t("fault.value"), render: (_, row) => <code className="clip">{row.value}</code> },
-          {
-            title: t("fault.fix"),
-            render: (_, row) => (
-              <>
-                {row.fix} {row.fixed && <Tag color="success">{t("fault.fixed")}</Tag>}
-              </>
-            ),
-          },
         ]}
       />
     </>

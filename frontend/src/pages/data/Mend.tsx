@@ -5,14 +5,18 @@ import { useState } from "react";
 import { datasetVersionsLinesRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { DatasetFaultOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
+import { language } from "@/i18n";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
+import { fixIn } from "./fixes";
+import { isRule, rules } from "./rules";
 import { words } from "./words";
 
 type Props = { versionId: string; fault: DatasetFaultOut; kept: string | null | undefined; onKeep: (text: string | null | undefined) => void };
 
 export function Mend({ versionId, fault, kept, onKeep }: Props) {
   const t = words.use();
+  const tr = rules.use();
   const tui = uiWords.use();
   const [open, setOpen] = useState(false);
   const [typed, setTyped] = useState<string>();
@@ -47,7 +51,7 @@ export function Mend({ versionId, fault, kept, onKeep }: Props) {
         }
       >
         <div className="stack">
-          <Alert type="warning" showIcon title={`${fault.path} ${fault.text}`} description={fault.fix} />
+          <Alert type="warning" showIcon title={`${fault.path} ${isRule(fault.rule) ? tr(fault.rule) : fault.text}`} description={fixIn(language(), fault.fix)} />
           {found.error && <Refused refusal={refusalOf(found.error)} />}
           <Input.TextArea
             className="mono"
@@ -55,6 +59,8 @@ export function Mend({ versionId, fault, kept, onKeep }: Props) {
             rows={4}
             aria-label={t("mend.title", { n: fault.line })}
             aria-invalid={wrong !== ""}
+            // What is typed before the line has come would be typed into nothing.
+            disabled={typed === undefined && kept === undefined && found.isPending}
             value={text}
             onChange={(event) => setTyped(event.target.value.replaceAll("\n", " "))}
           />

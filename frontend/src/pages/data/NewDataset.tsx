@@ -7,9 +7,11 @@ import { useNavigate } from "react-router";
 import { datasetFormatsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { DatasetIn } from "@/api/generated/types.gen";
 import { datasetsCreate, datasetsVersionsCreate } from "@/api/generated/sdk.gen";
+import { refusalOf } from "@/api/refusal";
 import { uploadDataset } from "@/api/uploads";
 import { DropFile } from "@/ui/DropFile";
 import { bytes } from "@/ui/figures";
+import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
 import { nameOf } from "./names";
 import { words } from "./words";
@@ -31,6 +33,8 @@ export function NewDataset({ open, onClose }: { open: boolean; onClose: () => vo
       void uploadDataset(version.id, file).catch(() => undefined);
       return `/data/${dataset.id}/versions/${version.id}`;
     },
+    // Told in the form, where it is mended, and gone with the next try.
+    meta: { quiet: true },
     onSuccess: (to) => {
       onClose();
       void navigate(to);
@@ -49,11 +53,11 @@ export function NewDataset({ open, onClose }: { open: boolean; onClose: () => vo
       confirmLoading={make.isPending}
       onOk={form.submit}
       onCancel={onClose}
-      afterClose={() => setFile(null)}
+      afterClose={() => (setFile(null), make.reset())}
       destroyOnHidden
       width={620}
     >
-      <Form form={form} layout="vertical" onFinish={(body) => make.mutate(body)} preserve={false}>
+      <Form form={form} layout="vertical" onFinish={(body) => !make.isPending && make.mutate(body)} preserve={false}>
         <DropFile title={file === null ? t("new.file") : t("new.chosen", { name: file.name, size: bytes(file.size) })} hint={t("new.file.hint")} onFile={choose} />
         <Form.Item name="name" label={t("new.name")} extra={t("new.name.rule")} rules={[{ required: true, max: 63 }]} className="spaced">
           <Input autoComplete="off" />
@@ -62,6 +66,7 @@ export function NewDataset({ open, onClose }: { open: boolean; onClose: () => vo
           <Input.TextArea rows={2} maxLength={2000} />
         </Form.Item>
       </Form>
+      {make.error && refusalOf(make.error).status !== 401 && <Refused refusal={refusalOf(make.error)} />}
       <Collapse
         size="small"
         ghost

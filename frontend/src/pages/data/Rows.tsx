@@ -12,7 +12,7 @@ import { count } from "@/ui/figures";
 import { Messages, turnsOf } from "@/ui/Messages";
 import { Refused } from "@/ui/Refused";
 import { VirtualRows } from "@/ui/VirtualRows";
-import { useRows } from "./useRows";
+import { filterOf, LENGTHS, useRows } from "./useRows";
 import { words } from "./words";
 
 export function Rows({ version }: { version: DatasetVersionOut }) {
@@ -20,20 +20,13 @@ export function Rows({ version }: { version: DatasetVersionOut }) {
   const path = { version_id: version.id };
   const [group, setGroup] = useFilter("group");
   const [search, setSearch] = useSearchParams();
-  const [atLeast, atMost] = [search.get("at_least"), search.get("at_most")];
   const [seen, setSeen] = useState<[number, number]>([0, 0]);
   const [open, setOpen] = useState<number | null>(null);
   const statistics = useQuery({ ...datasetVersionsStatisticsRetrieveOptions({ path }), staleTime: Infinity });
   const groups = (statistics.data?.groups ?? {}) as Record<string, number>;
-  const filter = useMemo(
-    () => ({
-      ...(group !== undefined && { group }),
-      ...(atLeast !== null && { at_least: Number(atLeast) }),
-      ...(atMost !== null && { at_most: Number(atMost) }),
-    }),
-    [group, atLeast, atMost],
-  );
-  const bar = statistics.data?.lengths.find((each) => String(each.low) === atLeast && String(each.high) === atMost);
+  const filter = useMemo(() => filterOf(search), [search]);
+  const tokens = "base" in filter;
+  const bar = statistics.data?.lengths.find((each) => !tokens && each.low === filter.at_least && each.high === filter.at_most);
   const most = group !== undefined ? (groups[group] ?? 0) : (bar?.rows ?? version.rows);
   const { at, error, total } = useRows(version.id, filter, seen, most);
   const shown = open === null ? undefined : at(open);
@@ -42,16 +35,16 @@ export function Rows({ version }: { version: DatasetVersionOut }) {
     <>
       <div className="filters">
         <span>{t("rows.showing", { n: count(total) })}</span>
-        {(atLeast !== null || atMost !== null) && (
+        {(filter.at_least !== undefined || filter.at_most !== undefined) && (
           <Tag
             closable
             closeIcon={<CloseOutlined aria-label={t("rows.length.clear")} />}
-            onClose={() => setSearch((now) => (now.delete("at_least"), now.delete("at_most"), now), { replace: true })}
+            onClose={() => setSearch((now) => (LENGTHS.forEach((each) => now.delete(each)), now), { replace: true })}
           >
-            {t("rows.length", { low: atLeast ?? "0", high: atMost ?? "∞" })}
+            {t(tokens ? "rows.tokens" : "rows.length", { low: filter.at_least ?? "0", high: filter.at_most ?? "∞" })}
           </Tag>
         )}
-        {Object.keys(groups).length > 0 && (
+        {!tokens && Object.keys(groups).length > 0 && (
           <Select
             aria-label={t("rows.group")}
             value={group ?? ""}

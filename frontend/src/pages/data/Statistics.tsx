@@ -10,9 +10,10 @@ import { Facts } from "@/ui/Facts";
 import { bytes, count } from "@/ui/figures";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
+import { bars, span } from "./bars";
+import { TokenLengths } from "./TokenLengths";
 import { words } from "./words";
 
-const span = ({ low, high }: { low: number; high: number }) => (low === high ? String(low) : `${low}–${high}`);
 const QUANTILES = ["min", "p5", "median", "p95", "max"] as const;
 
 export function Statistics({ version }: { version: DatasetVersionOut }) {
@@ -54,6 +55,7 @@ export function Statistics({ version }: { version: DatasetVersionOut }) {
         )}
         <Spread summary={messages} what={t("stat.messages")} />
       </div>
+      {version.phase === "published" && version.kind !== "text" && <TokenLengths version={version} />}
       {groups !== undefined && Object.keys(groups).length > 0 && (
         <section className="card" aria-label={t("stat.groups")}>
           <strong>{t("stat.groups")}</strong>
@@ -63,12 +65,6 @@ export function Statistics({ version }: { version: DatasetVersionOut }) {
     </div>
   );
 }
-
-const bars = (names: string[], values: number[]) => ({
-  xAxis: { type: "category", data: names },
-  yAxis: { type: "value" },
-  series: [{ type: "bar", data: values, barMaxWidth: 48, label: { show: true, position: "top" } }],
-});
 
 function Spread({ summary, what }: { summary: DatasetSummaryOut; what: string }) {
   const t = words.use();

@@ -1,7 +1,7 @@
 // One version of a dataset: how far it is, its rows, faults, statistics, exports and history.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Progress, Tabs } from "antd";
-import { useNavigate, useParams } from "react-router";
+import { useParams } from "react-router";
 import { useFilter } from "@/api/cursor";
 import {
   datasetVersionsDestroyMutation,
@@ -9,6 +9,7 @@ import {
   datasetVersionsRetrieveOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
 import type { DatasetVersionOut } from "@/api/generated/types.gen";
+import { GONE, useLeave } from "@/api/leave";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { uploadDataset, useUpload } from "@/api/uploads";
@@ -38,11 +39,11 @@ export default function VersionPage() {
   const t = words.use();
   const versionId = useParams().version ?? "";
   const path = { version_id: versionId };
-  const navigate = useNavigate();
+  const leave = useLeave();
   const found = useQuery({ ...datasetVersionsRetrieveOptions({ path }), refetchInterval: live });
   const version = found.data;
   const publish = useMutation(datasetVersionsPublishCreateMutation());
-  const remove = useMutation({ ...datasetVersionsDestroyMutation(), onSuccess: () => void navigate(`/data/${version?.dataset_id ?? ""}`) });
+  const remove = useMutation({ ...datasetVersionsDestroyMutation(), meta: GONE, onSuccess: () => void leave(`/data/${version?.dataset_id ?? ""}`) });
   if (found.error) return <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />;
   if (version === undefined) return null;
   const title = `${version.dataset}@${version.number}`;

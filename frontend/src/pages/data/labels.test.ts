@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answered, answerOf, editsOf, isPair, swapped, thumbed } from "./labels";
+import { answered, answerOf, answersOf, editsOf, isPair, ranked, swapped, thumbed } from "./labels";
 
 const chat = { messages: [{ role: "user", content: "q" }, { role: "assistant", content: "a", weight: 1 }], group: "g" };
 const question = { messages: [{ role: "user", content: "6 × 7" }] };
@@ -36,4 +36,18 @@ test("what was done goes out row by row, a removed one as null", () => {
     { row: 3, text: JSON.stringify({ ...question, label: "good" }) },
     { row: 5, text: null },
   ]);
+});
+
+test("ranking puts the answers in order and the best one last in the chat", () => {
+  const row = { messages: [{ role: "user", content: "q" }], answers: ["a", "b", "c"], group: "g" };
+  expect(answersOf(row)).toEqual(["a", "b", "c"]);
+  const done = ranked(row, [2, 0, 1]);
+  expect(done).toEqual({ messages: [{ role: "user", content: "q" }, { role: "assistant", content: "c" }], answers: ["c", "a", "b"], group: "g", label: "ranked" });
+  expect(ranked(done, [1, 0, 2]).messages).toEqual([{ role: "user", content: "q" }, { role: "assistant", content: "a" }]);
+});
+
+test("what is no list of several texts is not ranked", () => {
+  expect(answersOf({ answers: ["one"] })).toEqual([]);
+  expect(answersOf({ answers: ["one", 2] })).toEqual([]);
+  expect(answersOf({ answers: "ab" })).toEqual([]);
 });

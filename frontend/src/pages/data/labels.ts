@@ -35,6 +35,19 @@ export function answered(row: Row, answer: string): Row {
   return { ...row, messages: [...all.slice(0, -1), { ...all.at(-1), content: answer }], ...label };
 }
 
+/** Several answers to one question that wait to be ranked: the row's own list `answers`. */
+export const answersOf = (row: Row): string[] =>
+  Array.isArray(row.answers) && row.answers.length > 1 && row.answers.every((each) => typeof each === "string") ? row.answers : [];
+
+/** The row with its answers in this order, best first; the best becomes its answer. */
+export function ranked(row: Row, order: number[]): Row {
+  const all = answersOf(row);
+  const answers = order.map((place) => all[place] ?? "");
+  const asked = messages(row.messages);
+  const before = asked.at(-1)?.role === "assistant" ? asked.slice(0, -1) : asked;
+  return { ...row, messages: [...before, { role: "assistant", content: answers[0] }], answers, label: "ranked" };
+}
+
 export const thumbed = (row: Row, thumb: Thumb): Row => ({ ...row, label: thumb });
 
 /** The pair with the other answer preferred. */

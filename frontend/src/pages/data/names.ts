@@ -3,6 +3,6 @@ export const nameOf = (file: string) =>
   file
     .replace(/(\.(jsonl|json|csv|gz|zip|txt))+$/i, "")
     .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, "-")
-    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, "")
-    .slice(0, 63);
+    .replace(/[^\p{L}\p{N}._-]+/gu, "-")
+    .slice(0, 63)
+    .replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { sight } from "@/ui/VirtualRows";
 import { turnsOf } from "@/ui/Messages";
 import { nameOf } from "./names";
-import { pagesInSight } from "./useRows";
+import { filterOf, pagesInSight } from "./useRows";
 
 test("what is in sight decides which pages are fetched", () => {
   expect(pagesInSight([0, 0], 0)).toEqual([0]);
@@ -34,5 +34,12 @@ test("rows of every kind read as turns, and markup stays text", () => {
 
 test("a file's name becomes a dataset's", () => {
   expect(nameOf("Sales Q1.jsonl.gz")).toBe("sales-q1");
-  expect(nameOf("销售.csv")).toBe("");
+  expect(nameOf("销售(华北).csv")).toBe("销售-华北");
+});
+
+test("an address names rows of a group and of a length, or of a length in tokens of a model", () => {
+  const of = (search: string) => filterOf(new URLSearchParams(search));
+  expect(of("tab=rows&base=b")).toEqual({});
+  expect(of("group=line&at_least=0")).toEqual({ group: "line", at_least: 0 });
+  expect(of("group=line&base=b&tokens_at_least=3&tokens_at_most=9")).toEqual({ base: "b", at_least: 3, at_most: 9 });
 });

@@ -2,7 +2,7 @@
 import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { datasetVersionsRowsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
-import { datasetVersionsRowsRetrieve } from "@/api/generated/sdk.gen";
+import { datasetVersionsRowsRetrieve, trainingTokenLengthsRows } from "@/api/generated/sdk.gen";
 import type { DatasetRowOut } from "@/api/generated/types.gen";
 
 const PAGE = 100;
@@ -14,8 +14,19 @@ export function pagesInSight([from, to]: [number, number], total: number): numbe
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-/** Which rows: of a group, of so many characters, with or without a label; all of them where it is empty. */
-export type RowFilter = { group?: string; at_least?: number; at_most?: number; labelled?: boolean };
+/** Which rows: of a group, of so many characters, with or without a label, or of so many tokens of a model; all of them where it is empty. */
+export type RowFilter = { group?: string; at_least?: number; at_most?: number; labelled?: boolean } | { base: string; at_least: number; at_most: number };
+/** What the address keeps of the lengths that were asked for. */
+export const LENGTHS = ["at_least", "at_most", "tokens_at_least", "tokens_at_most"] as const;
+
+/** The filter that the address asks for. */
+export function filterOf(search: URLSearchParams): RowFilter {
+  const [group, base] = [search.get("group"), search.get("base")];
+  const [at_least, at_most, fewest, most] = LENGTHS.map((each) => (search.has(each) ? Number(search.get(each)) : undefined));
+  if (base !== null && fewest !== undefined && most !== undefined) return { base, at_least: fewest, at_most: most };
+  return { ...(group !== null && { group }), ...(at_least !== undefined && { at_least }), ...(at_most !== undefined && { at_most }) };
+}
+
 type Found = { at: (index: number) => DatasetRowOut | undefined; error: Error | null; total: number };
 
 export function useRows(versionId: string, filter: RowFilter, seen: [number, number], total: number): Found {
@@ -31,8 +42,9 @@ export function useRows(versionId: string, filter: RowFilter, seen: [number, num
   const { data, error, hasNextPage, isFetching, fetchNextPage } = useInfiniteQuery({
     queryKey: ["rows that fit", versionId, filter],
     queryFn: async ({ pageParam, signal }) => {
-      const answer = await datasetVersionsRowsRetrieve({ path, query: { cursor: pageParam, limit: PAGE, ...filter }, signal, throwOnError: true });
-      return answer.data;
+      const page = { cursor: pageParam, limit: PAGE };
+      if ("base" in filter) return (await trainingTokenLengthsRows({ query: { dataset: versionId, ...page, ...filter }, signal, throwOnError: true })).data;
+      return (await datasetVersionsRowsRetrieve({ path, query: { ...page, ...filter }, signal, throwOnError: true })).data;
     },
     initialPageParam: "0",
     getNextPageParam: (page) => page.next_cursor,
@@ -45,6 +57,7 @@ export function useRows(versionId: string, filter: RowFilter, seen: [number, num
     if (wanting) void fetchNextPage();
   }, [wanting, fetchNextPage]);
   // How many fit is known once all of them are here.
+  if (filtered && "base" in filter) return { at: (index) => ofGroup[index], error, total: data?.pages[0]?.rows ?? 0 };
   if (filtered) return { at: (index) => ofGroup[index], error, total: hasNextPage ? Math.min(total, ofGroup.length + PAGE) : ofGroup.length };
   return {
     at: (index) => fetched[Math.floor(index / PAGE) - (pages[0] ?? 0)]?.data?.data[index % PAGE],

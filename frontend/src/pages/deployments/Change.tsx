@@ -2,7 +2,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { Button, InputNumber, Select, Space } from "antd";
 import { useState } from "react";
-import { useNavigate } from "react-router";
 import {
   deploymentsDestroyMutation,
   deploymentsRollbackCreateMutation,
@@ -12,6 +11,7 @@ import {
   deploymentsSwapCreateMutation,
 } from "@/api/generated/@tanstack/react-query.gen";
 import type { DeploymentOut } from "@/api/generated/types.gen";
+import { GONE, useLeave } from "@/api/leave";
 import { useModelVersions } from "@/api/picks";
 import { Danger } from "@/ui/Danger";
 import { Sure } from "@/ui/runs/Sure";
@@ -19,25 +19,25 @@ import { words } from "./words";
 
 export function Verbs({ deployment }: { deployment: DeploymentOut }) {
   const t = words.use();
-  const go = useNavigate();
+  const leave = useLeave();
   const { name, phase } = deployment;
   const path = { deployment_id: deployment.id };
   const start = useMutation(deploymentsStartCreateMutation());
   const stop = useMutation(deploymentsStopCreateMutation());
   const rollBack = useMutation(deploymentsRollbackCreateMutation());
-  const remove = useMutation({ ...deploymentsDestroyMutation(), onSuccess: () => void go("/deployments") });
-  const down = phase === "stopped" || phase === "failed";
+  const remove = useMutation({ ...deploymentsDestroyMutation(), meta: GONE, onSuccess: () => void leave("/deployments") });
+  const down = phase === "stopped" || phase === "failed" || phase === "sleeping";
   return (
     <Space wrap>
       {down && (
         <Button type="primary" loading={start.isPending} onClick={() => start.mutate({ path })}>
-          {t("start")}
+          {t(phase === "sleeping" ? "wake" : "start")}
         </Button>
       )}
       {(phase === "updating" || (!down && (deployment.serving?.number ?? 0) > 1)) && (
         <Sure label={t("rollback")} what={t("rollback.what", { name })} breaks={t("rollback.breaks")} busy={rollBack.isPending} onConfirm={() => rollBack.mutate({ path })} />
       )}
-      {!down && phase !== "stopping" && phase !== "deleting" && (
+      {(!down || phase === "sleeping") && phase !== "stopping" && phase !== "deleting" && (
         <Sure danger label={t("stop")} what={t("stop.what", { name })} breaks={t("stop.breaks")} busy={stop.isPending} onConfirm={() => stop.mutate({ path })} />
       )}
       <Danger name={name} breaks={t("delete.breaks")} busy={remove.isPending} disabled={phase === "deleting"} onConfirm={() => remove.mutate({ path })} />

@@ -8,25 +8,30 @@ import {
   deploymentsEventsListOptions,
   deploymentsRetrieveOptions,
   deploymentsRevisionsListOptions,
+  trafficListOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
 import { deploymentsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { DeploymentOut } from "@/api/generated/types.gen";
 import { live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay, useSession } from "@/shell/session";
 import { Facts } from "@/ui/Facts";
 import { count, seconds, When } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
+import { Shares } from "@/ui/Shares";
 import { chatCode } from "@/ui/runs/chatCode";
 import { CodeTabs } from "@/ui/runs/CodeTabs";
 import { EventList } from "@/ui/runs/EventList";
 import { LogView } from "@/ui/runs/LogView";
 import "@/ui/runs/runs.css";
 import { words as uiWords } from "@/ui/words";
+import { said } from "@/ui/said";
 import { Change, Verbs } from "./Change";
 import "./deployments.css";
+import { RuleDialog, RuleVerbs } from "./Routing";
+import { SleepDialog } from "./Sleep";
 import { TestBox } from "./TestBox";
 import { Traffic } from "./Traffic";
 import { words } from "./words";
@@ -34,6 +39,7 @@ import { words } from "./words";
 export default function DeploymentPage() {
   const t = words.use();
   const { role } = useSession();
+  const operates = useMay()("deployments", "operate");
   const path = { deployment_id: useParams().id ?? "" };
   const [tab, setTab] = useFilter("tab");
   const found = useQuery({ ...deploymentsRetrieveOptions({ path }), refetchInterval: live });
@@ -55,8 +61,8 @@ export default function DeploymentPage() {
     );
   return (
     <Page title={it.name} above={above} lead={<Phase phase={it.phase} />} {...(role !== "reader" && { actions: <Verbs deployment={it} /> })}>
-      {it.reason !== "" && <Alert showIcon type={it.phase === "failed" || it.phase === "unhealthy" ? "error" : "info"} title={it.reason} />}
-      {coming !== null && coming.reason !== "" && coming.reason !== it.reason && <Alert showIcon type="info" title={`${coming.model}: ${coming.reason}`} />}
+      {it.reason !== "" && <Alert showIcon type={it.phase === "failed" || it.phase === "unhealthy" ? "error" : "info"} title={said(it.reason)} />}
+      {coming !== null && coming.reason !== "" && coming.reason !== it.reason && <Alert showIcon type="info" title={`${coming.model}: ${said(coming.reason)}`} />}
       <Facts
         label={t("facts")}
         facts={[
@@ -66,6 +72,15 @@ export default function DeploymentPage() {
           [t("context"), serving === null ? "–" : count(serving.context_length)],
           [t("drain"), seconds(it.drain_seconds)],
           [t("engine"), it.engine],
+          [t("capacity.label"), t("capacity", { n: count(it.at_once), queue: count(it.queue) })],
+          [
+            t("sleep.label"),
+            <span key="sleep" className="verbs">
+              {it.sleep_after_seconds === null ? t("never") : t("sleep.after", { time: seconds(it.sleep_after_seconds) })}
+              {operates && <SleepDialog deployment={it} />}
+            </span>,
+          ],
+          [t("canary"), <Routed key="rule" name={it.name} />],
           [t("by"), it.made_by],
           [t("created"), <When key="at" at={it.created_at} />],
           ...(it.down_at === null ? [] : [[t("down"), <When key="down" at={it.down_at} />] as [string, React.ReactNode]]),
@@ -86,6 +101,21 @@ export default function DeploymentPage() {
         ]}
       />
     </Page>
+  );
+}
+
+/** By whom requests for this name are answered, where a rule says so. */
+function Routed({ name }: { name: string }) {
+  const t = words.use();
+  const operates = useMay()("deployments", "operate");
+  const found = useQuery(trafficListOptions({ query: { name } }));
+  const rule = found.data?.data[0];
+  if (found.error) return <>–</>;
+  return (
+    <span className="verbs">
+      {rule === undefined ? t("rule.none") : <Shares of={rule.targets.map((each) => ({ name: each.model, percent: each.percent }))} />}
+      {operates && found.data !== undefined && (rule === undefined ? <RuleDialog name={name} label={t("canary.set")} /> : <RuleVerbs rule={rule} />)}
+    </span>
   );
 }
 

@@ -1,11 +1,10 @@
-// The list of deployments: what answers under which name.
+// What answers under which name: deployments, rules of traffic, external models.
 import { useQuery } from "@tanstack/react-query";
-import { Input } from "antd";
+import { Input, Tabs } from "antd";
 import { Link } from "react-router";
-import { useFilter, usePager } from "@/api/cursor";
+import { BY_NAME, listed, useFilter, usePager } from "@/api/cursor";
 import { deploymentsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { live } from "@/api/live";
-import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
@@ -15,18 +14,15 @@ import { Blank } from "@/ui/runs/Blank";
 import { LinkButton } from "@/ui/runs/LinkButton";
 import "@/ui/runs/runs.css";
 import { words as uiWords } from "@/ui/words";
+import "./deployments.css";
+import { Externals } from "./Externals";
+import { Rules } from "./Routing";
 import { words } from "./words";
 
 export default function DeploymentsPage() {
   const t = words.use();
-  const tui = uiWords.use();
+  const [tab, setTab] = useFilter("tab");
   const { role } = useSession();
-  const pager = usePager();
-  const [name, setName] = useFilter("name");
-  const found = useQuery({
-    ...deploymentsListOptions({ query: { limit: 20, cursor: pager.cursor, name } }),
-    refetchInterval: live,
-  });
   const fresh = role === "reader" ? undefined : (
     <LinkButton type="primary" to="/deployments/new">
       {t("new")}
@@ -34,26 +30,45 @@ export default function DeploymentsPage() {
   );
   return (
     <Page title={t("title")} lead={t("lead")} actions={fresh}>
+      <Tabs
+        activeKey={tab ?? "list"}
+        onChange={(key) => setTab(key === "list" ? undefined : key)}
+        destroyOnHidden
+        items={[
+          { key: "list", label: t("list"), children: <Deployments fresh={fresh} /> },
+          { key: "rules", label: t("rules"), children: <Rules /> },
+          { key: "externals", label: t("externals"), children: <Externals /> },
+        ]}
+      />
+    </Page>
+  );
+}
+
+function Deployments({ fresh }: { fresh: React.ReactNode }) {
+  const t = words.use();
+  const tui = uiWords.use();
+  const pager = usePager(BY_NAME);
+  const [name, setName] = useFilter("name");
+  const found = useQuery({
+    ...deploymentsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, name } }),
+    refetchInterval: live,
+  });
+  return (
       <ListTable
         label={t("title")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
         filters={<Input.Search allowClear defaultValue={name} placeholder={t("name.search")} aria-label={t("name.search")} onSearch={setName} />}
         columns={[
-          { title: tui("name"), render: (_, row) => <Link to={`/deployments/${row.id}`}>{row.name}</Link> },
+          { title: tui("name"), key: "name", sorter: true, render: (_, row) => <Link to={`/deployments/${row.id}`}>{row.name}</Link> },
           { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },
           { title: t("version"), render: (_, row) => row.serving?.model ?? "–" },
           { title: t("coming"), render: (_, row) => row.coming?.model ?? "–" },
           { title: t("replicas"), render: (_, row) => t("replicas.of", { up: row.endpoints, wanted: row.replicas }) },
           { title: t("by"), dataIndex: "made_by" },
-          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+          { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
         ]}
       />
-    </Page>
   );
 }

@@ -2,7 +2,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { Alert, Button, Card, Form, Input, InputNumber, Select } from "antd";
 import { useState } from "react";
-import { useNavigate, useSearchParams } from "react-router";
+import { useSearchParams } from "react-router";
 import { deploymentsCreateMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { DeploymentIn } from "@/api/generated/types.gen";
 import { useModelVersions } from "@/api/picks";
@@ -11,27 +11,29 @@ import { useSession } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import "./deployments.css";
+import { useUnsaved } from "@/ui/useUnsaved";
 import { words } from "./words";
 
 export default function NewDeploymentPage() {
   const t = words.use();
-  const go = useNavigate();
   const { role } = useSession();
   const [search] = useSearchParams();
-  const [draft, setDraft] = useState<DeploymentIn>({ model: search.get("model") ?? "", name: "", replicas: 1, drain_seconds: 60 });
+  const [first] = useState<DeploymentIn>({ model: search.get("model") ?? "", name: "", replicas: 1, drain_seconds: 60 });
+  const [draft, setDraft] = useState(first);
+  const go = useUnsaved(draft !== first);
   const set = (change: Partial<DeploymentIn>) => setDraft((now) => ({ ...now, ...change }));
   const models = useModelVersions();
   const create = useMutation({
     ...deploymentsCreateMutation(),
     meta: { quiet: true },
-    onSuccess: (made) => void go(`/deployments/${made.id}`),
+    onSuccess: (made) => go(`/deployments/${made.id}`),
   });
   return (
     <Page title={t("form.title")} above={[{ to: "/deployments", title: t("title") }]}>
       {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <Card className="deploy-form">
         {create.error && <Refused refusal={refusalOf(create.error)} />}
-        <Form layout="vertical" onFinish={() => create.mutate({ body: draft })}>
+        <Form layout="vertical" onFinish={() => !create.isPending && create.mutate({ body: draft })}>
           <Form.Item label={t("form.model")} htmlFor="deploy-model" required>
             <Select
               id="deploy-model"

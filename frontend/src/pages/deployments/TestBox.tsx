@@ -1,6 +1,7 @@
 // One question to a deployment, and its answer as it comes.
 import { Button, Input } from "antd";
 import { useState } from "react";
+import { Link } from "react-router";
 import { ask, type Told } from "@/api/chat";
 import type { DeploymentOut } from "@/api/generated/types.gen";
 import { type Refusal, refusalOf } from "@/api/refusal";
@@ -54,7 +55,9 @@ export function TestBox({ deployment }: { deployment: DeploymentOut }) {
         </div>
       )}
       {told !== null && (
-        <p className="quiet number">{t("test.figures", { first: Math.round(told.firstMs), total: Math.round(told.totalMs), id: told.requestId })}</p>
+        <p className="quiet number">
+          {t("test.figures", { first: Math.round(told.firstMs), total: Math.round(told.totalMs) })} · <Link to={`/requests/${told.requestId}`}>{told.requestId}</Link>
+        </p>
       )}
     </form>
   );

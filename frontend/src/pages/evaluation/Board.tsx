@@ -3,6 +3,7 @@ import { Alert, Table, Tag } from "antd";
 import { useMemo } from "react";
 import type { CellOut, EvalOut } from "@/api/generated/types.gen";
 import { Chart } from "@/ui/Chart";
+import { People } from "./People";
 import { words } from "./words";
 
 const SURE = 0.05;
@@ -66,6 +67,7 @@ export function Board({ run }: { run: EvalOut }) {
         />
       </section>
       {run.paired.length > 0 && <Paired run={run} />}
+      {run.phase === "succeeded" && <People run={run} />}
     </div>
   );
 }

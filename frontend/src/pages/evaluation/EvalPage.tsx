@@ -1,19 +1,21 @@
 // One evaluation: where it stands, its scoreboard, the gate's findings, and every row.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Space, Tabs } from "antd";
-import { useNavigate, useParams } from "react-router";
+import { Alert, Space, Tabs } from "antd";
+import { useParams } from "react-router";
 import { useFilter } from "@/api/cursor";
 import { useLog } from "@/api/follow";
 import {
   evalsCancelCreateMutation,
   evalsDestroyMutation,
   evalsEventsListOptions,
+  evalsResumeCreateMutation,
   evalsRetrieveOptions,
   evalsRetryCreateMutation,
 } from "@/api/generated/@tanstack/react-query.gen";
 import { evalsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { EvalIn, EvalOut } from "@/api/generated/types.gen";
-import { atRest, live, pace } from "@/api/live";
+import { GONE, useLeave } from "@/api/leave";
+import { atRest, cancellable, live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
@@ -51,6 +53,7 @@ export default function EvalPage() {
   return (
     <Page title={run.name} above={above} lead={<Phase phase={run.phase} />} actions={<Verbs run={run} />}>
       <RunBar run={run} />
+      {run.trained_on_these_rows.length > 0 && <Alert type="warning" showIcon title={t("taught", { names: run.trained_on_these_rows.join(" · ") })} />}
       <Facts
         label={t("facts")}
         facts={[
@@ -88,17 +91,21 @@ const asked = (run: EvalOut): EvalIn => ({
 
 function Verbs({ run }: { run: EvalOut }) {
   const t = words.use();
-  const go = useNavigate();
+  const leave = useLeave();
   const { role } = useSession();
   const path = { run_id: run.id };
   const cancel = useMutation(evalsCancelCreateMutation());
+  const resume = useMutation(evalsResumeCreateMutation());
   const retry = useMutation(evalsRetryCreateMutation());
-  const remove = useMutation({ ...evalsDestroyMutation(), onSuccess: () => void go("/evaluation") });
+  const remove = useMutation({ ...evalsDestroyMutation(), meta: GONE, onSuccess: () => void leave("/evaluation") });
   if (role === "reader") return null;
   const resting = atRest(run.phase);
   return (
     <Space wrap>
-      {!resting && run.phase !== "cancelling" && run.phase !== "deleting" && (
+      {run.phase === "paused" && (
+        <Sure label={t("resume")} what={t("resume.what", { name: run.name })} breaks={t("resume.breaks")} busy={resume.isPending} onConfirm={() => resume.mutate({ path })} />
+      )}
+      {cancellable(run.phase) && (
         <Sure danger label={t("cancel")} what={t("cancel.what", { name: run.name })} breaks={t("cancel.breaks")} busy={cancel.isPending} onConfirm={() => cancel.mutate({ path })} />
       )}
       {(run.phase === "failed" || run.phase === "cancelled") && run.recoverable && (

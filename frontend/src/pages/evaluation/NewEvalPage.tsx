@@ -2,7 +2,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { Alert, Button, Card, Form, Input, InputNumber, Select } from "antd";
 import { useState } from "react";
-import { useNavigate, useSearchParams } from "react-router";
+import { useSearchParams } from "react-router";
 import { evalsCreateMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { EvalIn, MetricsEnum, RuleIn } from "@/api/generated/types.gen";
 import { useDatasetPick, useModelVersions } from "@/api/picks";
@@ -15,6 +15,7 @@ import { PickVersion } from "@/ui/runs/PickVersion";
 import "@/ui/runs/runs.css";
 import { codeOf } from "./code";
 import "./evaluation.css";
+import { useUnsaved } from "@/ui/useUnsaved";
 import { words } from "./words";
 
 type Bound = "min" | "not_worse";
@@ -35,10 +36,9 @@ const METRICS = Object.keys(KNOWN) as MetricsEnum[];
 
 export default function NewEvalPage() {
   const t = words.use();
-  const go = useNavigate();
   const { role } = useSession();
   const [search] = useSearchParams();
-  const [draft, setDraft] = useState<Draft>({
+  const [first] = useState<Draft>({
     name: "",
     candidates: search.get("candidates")?.split(",").filter(Boolean) ?? [],
     dataset: search.get("dataset") ?? undefined,
@@ -46,19 +46,22 @@ export default function NewEvalPage() {
     max_tokens: 256,
     gate: [],
   });
+  const [draft, setDraft] = useState(first);
+  const go = useUnsaved(draft !== first);
   const set = (change: Partial<Draft>) => setDraft((now) => ({ ...now, ...change }));
   const models = useModelVersions();
   const data = useDatasetPick(draft.dataset);
-  const create = useMutation({ ...evalsCreateMutation(), meta: { quiet: true }, onSuccess: (run) => void go(`/evaluation/${run.id}`) });
+  const create = useMutation({ ...evalsCreateMutation(), meta: { quiet: true }, onSuccess: (run) => go(`/evaluation/${run.id}`) });
   const body: EvalIn | null =
     draft.dataset === undefined || draft.candidates.length === 0 || draft.metrics.length === 0 || draft.name.trim() === "" ? null : { ...draft, dataset: draft.dataset };
+  const taught = models.choices.filter((each) => draft.candidates.includes(each.value) && draft.dataset !== undefined && each.taughtBy === draft.dataset).map((each) => each.label);
   const named = (id: string) => models.choices.find((each) => each.value === id)?.label ?? id;
   return (
     <Page title={t("form.title")} lead={t("lead")} above={[{ to: "/evaluation", title: t("title") }]}>
       {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <Card className="eval-form">
         {create.error && <Refused refusal={refusalOf(create.error)} />}
-        <Form layout="vertical" onFinish={() => body !== null && create.mutate({ body })}>
+        <Form layout="vertical" onFinish={() => body !== null && !create.isPending && create.mutate({ body })}>
           <Form.Item label={t("form.name")} htmlFor="eval-name" required>
             <Input id="eval-name" maxLength={127} value={draft.name} onChange={(event) => set({ name: event.target.value })} />
           </Form.Item>
@@ -76,6 +79,7 @@ export default function NewEvalPage() {
           <Form.Item label={t("form.data")} required extra={t("form.data.why")}>
             <PickVersion pick={data} label={t("form.data")} value={draft.dataset} onChange={(dataset) => set({ dataset })} />
           </Form.Item>
+          {taught.length > 0 && <Alert className="eval-taught" type="warning" showIcon title={t("taught", { names: taught.join(" · ") })} />}
           <div className="grid2">
             <Form.Item label={t("form.metrics")} htmlFor="eval-metrics" required>
               <Select

@@ -2,15 +2,18 @@
 import { useQuery } from "@tanstack/react-query";
 import { Button, Checkbox, Input, Tag } from "antd";
 import { useState } from "react";
-import { usePager } from "@/api/cursor";
+import { useFilter, usePager } from "@/api/cursor";
 import { evalsDownloadRetrieve } from "@/api/generated/sdk.gen";
-import { evalsRowsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
+import { evalsRatingsOptions, evalsRowsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { EvalOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
+import { useMay } from "@/shell/session";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
 import { marked } from "@/ui/marks";
+import { shuffled } from "./blind";
+import { Rate } from "./Rate";
 import { words } from "./words";
 
 type Judged = { answer: string; scores: Record<string, number | null> };
@@ -22,9 +25,13 @@ const differ = (row: Row) => new Set(Object.values(row.candidates).map((each) =>
 export function RowsPanel({ run }: { run: EvalOut }) {
   const t = words.use();
   const tui = uiWords.use();
+  const may = useMay();
   const pager = usePager();
   const [only, setOnly] = useState(false);
   const [text, setText] = useState("");
+  const [rating, setRating] = useFilter("rate");
+  const blind = rating === "blind";
+  const ratings = useQuery({ ...evalsRatingsOptions({ path: { run_id: run.id } }), staleTime: 5_000, enabled: rating !== undefined });
   const found = useQuery({
     ...evalsRowsRetrieveOptions({ path: { run_id: run.id }, query: { limit: 50, ...(pager.cursor !== undefined && { cursor: pager.cursor }) } }),
     staleTime: 60_000,
@@ -46,6 +53,18 @@ export function RowsPanel({ run }: { run: EvalOut }) {
           {t("rows.only")}
         </Checkbox>
         <Input allowClear placeholder={t("rows.search")} aria-label={t("rows.search")} value={text} onChange={(event) => setText(event.target.value)} />
+        {may("evaluation", "operate") && (
+          <>
+            <Checkbox checked={rating !== undefined} onChange={(event) => setRating(event.target.checked ? "blind" : undefined)}>
+              {t("rate")}
+            </Checkbox>
+            {rating !== undefined && (
+              <Checkbox checked={blind} onChange={(event) => setRating(event.target.checked ? "blind" : "open")}>
+                {t("rate.blind")}
+              </Checkbox>
+            )}
+          </>
+        )}
         {download.data !== undefined && <Button href={local(download.data)}>{t("download")}</Button>}
         <span className="quiet">{t("rows.legend")}</span>
       </div>
@@ -65,13 +84,14 @@ export function RowsPanel({ run }: { run: EvalOut }) {
             <div className="eval-text mono">{row.reference}</div>
           </div>
           <div className="eval-sides">
-            {run.candidates.map(({ version_id, name }) => {
+            {(blind ? shuffled(run.candidates, row.line) : run.candidates).map(({ version_id, name: real }, index) => {
               const judged = row.candidates[version_id];
+              const name = blind ? t("rate.answer", { n: index + 1 }) : real;
               return judged === undefined ? null : (
                 <div key={version_id}>
                   <div className="quiet">
                     {name}{" "}
-                    {Object.entries(judged.scores).map(([metric, score]) => (
+                    {!blind && Object.entries(judged.scores).map(([metric, score]) => (
                       <Tag key={metric} color={score === null ? "default" : score >= 0.999 ? "success" : score <= 0 ? "error" : "warning"}>
                         {metric} {score === null ? "–" : Number(score.toFixed(3))}
                       </Tag>
@@ -80,6 +100,7 @@ export function RowsPanel({ run }: { run: EvalOut }) {
                   <div className="bubble mono">
                     {marked(judged.answer, row.reference).map((piece, index) => (piece.differs ? <mark key={index}>{piece.text}</mark> : <span key={index}>{piece.text}</span>))}
                   </div>
+                  {ratings.data !== undefined && rating !== undefined && <Rate run={run.id} line={row.line} version={version_id} name={name} ratings={ratings.data} />}
                 </div>
               );
             })}

@@ -46,7 +46,7 @@ export function ImportModel({ open, onClose }: { open: boolean; onClose: () => v
       destroyOnHidden
       width={620}
     >
-      <Form form={form} layout="vertical" onFinish={(given) => start.mutate(given)}>
+      <Form form={form} layout="vertical" onFinish={(given) => !start.isPending && start.mutate(given)}>
         <Form.Item>
           <Segmented
             value={from}

@@ -1,17 +1,21 @@
 // One model: its versions, newest first, and the aliases that point at them.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Button, Form, Input, Select, Space, Tag } from "antd";
+import { Form, Input, Select, Space, Tag } from "antd";
 import { Link, useParams } from "react-router";
 import { usePager } from "@/api/cursor";
+import { changedBy, seen, upon } from "@/api/editing";
 import {
   modelsAliasesDestroyMutation,
   modelsAliasesUpdateMutation,
   modelsRetrieveOptions,
   modelsVersionsListOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
+import { modelsRetrieve } from "@/api/generated/sdk.gen";
 import type { ModelVersionOut } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
+import { FormDialog } from "@/ui/FormDialog";
 import { bytes, short, When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
@@ -27,9 +31,10 @@ export default function ModelPage() {
   const path = { model_id: useParams().id ?? "" };
   const model = useQuery(modelsRetrieveOptions({ path }));
   const versions = useQuery({
-    ...modelsVersionsListOptions({ path, query: { limit: 20, cursor: pager.cursor } }),
+    ...modelsVersionsListOptions({ path, query: { limit: 20, cursor: pager.cursor, order: pager.order } }),
     refetchInterval: live,
   });
+  const may = useMay();
   const drop = useMutation(modelsAliasesDestroyMutation());
   if (model.error) return <Refused refusal={refusalOf(model.error)} onRetry={() => void model.refetch()} />;
   return (
@@ -42,6 +47,7 @@ export default function ModelPage() {
         pager={pager}
         nextCursor={versions.data?.next_cursor}
         empty={t("versions.empty")}
+        filters={may("models", "operate") && <SetAlias modelId={path.model_id} versions={versions.data?.data ?? []} />}
         columns={[
           { title: t("versions"), render: (_, row) => <Link to={`versions/${row.id}`}>{row.reference}</Link> },
           { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },
@@ -64,36 +70,35 @@ export default function ModelPage() {
               </Space>
             ),
           },
-          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+          { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
         ]}
       />
-      <SetAlias modelId={path.model_id} versions={versions.data?.data ?? []} />
     </Page>
   );
 }
 
+type Named = { alias: string; version_id: string };
+
 function SetAlias({ modelId, versions }: { modelId: string; versions: ModelVersionOut[] }) {
   const t = words.use();
-  const [form] = Form.useForm<{ alias: string; version_id: string }>();
-  const set = useMutation({ ...modelsAliasesUpdateMutation(), onSuccess: () => form.resetFields() });
+  const path = { model_id: modelId };
+  const set = useMutation({ ...modelsAliasesUpdateMutation(), meta: { quiet: true } });
+  const there = versions.filter((each) => each.phase === "ready");
   return (
-    <Form
-      form={form}
-      layout="inline"
-      onFinish={({ alias, version_id }) => set.mutate({ path: { model_id: modelId, alias }, body: { version_id } })}
+    <FormDialog<Named>
+      label={t("alias.set")}
+      disabled={there.length === 0}
+      // Only the tag: what somebody else pointed elsewhere meanwhile is not pointed back unseen.
+      load={async () => ({ thing: {}, tag: (await seen(modelsRetrieve({ path, throwOnError: true }))).tag })}
+      changedBy={() => changedBy(modelId)}
+      onSubmit={({ alias, version_id }, tag) => set.mutateAsync({ path: { ...path, alias }, body: { version_id }, headers: upon(tag) })}
     >
       <Form.Item name="alias" label={t("alias.name")} rules={[{ required: true }]}>
         <Input placeholder="production" autoComplete="off" />
       </Form.Item>
       <Form.Item name="version_id" label={t("alias.of")} rules={[{ required: true }]}>
-        <Select
-          popupMatchSelectWidth={false}
-          options={versions.filter((each) => each.phase === "ready").map((each) => ({ value: each.id, label: each.reference }))}
-        />
+        <Select popupMatchSelectWidth={false} options={there.map((each) => ({ value: each.id, label: each.reference }))} />
       </Form.Item>
-      <Button htmlType="submit" loading={set.isPending}>
-        {t("alias.set")}
-      </Button>
-    </Form>
+    </FormDialog>
   );
 }

@@ -6,11 +6,13 @@ import { useFilter, usePager } from "@/api/cursor";
 import {
   modelVersionsDestroyMutation,
   modelVersionsEventsListOptions,
+  modelVersionsRestoreMutation,
   modelVersionsRetrieveOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
 import type { ModelVersionDetailOut } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { EventTable } from "@/ui/EventTable";
 import { Facts } from "@/ui/Facts";
@@ -18,6 +20,8 @@ import { bytes, count, Hash, short, When } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
+import { Sure } from "@/ui/runs/Sure";
+import { useUndo } from "@/ui/useUndo";
 import { words as uiWords } from "@/ui/words";
 import { CompareVersions } from "./CompareVersions";
 import { Exports } from "./Exports";
@@ -27,15 +31,11 @@ import { words } from "./words";
 export default function VersionPage() {
   const t = words.use();
   const tui = uiWords.use();
-  const navigate = useNavigate();
+  const may = useMay();
   const [tab, setTab] = useFilter("tab");
   const path = { version_id: useParams().version ?? "" };
   const found = useQuery({ ...modelVersionsRetrieveOptions({ path }), refetchInterval: live });
   const version = found.data;
-  const remove = useMutation({
-    ...modelVersionsDestroyMutation(),
-    onSuccess: () => void navigate(`/models/${version?.model_id ?? ""}`),
-  });
   if (found.error) return <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />;
   if (version === undefined) return null;
   return (
@@ -45,7 +45,7 @@ export default function VersionPage() {
         { to: "/models", title: t("title") },
         { to: `/models/${version.model_id}`, title: version.model },
       ]}
-      actions={<Danger name={version.reference} breaks={t("delete.version")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+      actions={may("models", "full") && <Remove version={version} />}
     >
       <Faults version={version} />
       <Facts
@@ -154,4 +154,27 @@ function Events({ versionId }: { versionId: string }) {
   const pager = usePager();
   const found = useQuery(modelVersionsEventsListOptions({ path: { version_id: versionId }, query: { limit: 50, cursor: pager.cursor } }));
   return <EventTable events={found.data?.data} refusal={found.error && refusalOf(found.error)} pager={pager} nextCursor={found.data?.next_cursor} />;
+}
+
+/** A ready version goes into the bin and comes back from it; what never became ready is deleted for good. */
+function Remove({ version }: { version: ModelVersionDetailOut }) {
+  const t = words.use();
+  const tui = uiWords.use();
+  const navigate = useNavigate();
+  const undo = useUndo();
+  const path = { version_id: version.id };
+  const name = version.reference;
+  const restore = useMutation(modelVersionsRestoreMutation());
+  const remove = useMutation({
+    ...modelVersionsDestroyMutation(),
+    onSuccess: (_, { query }) => {
+      void navigate(`/models/${version.model_id}`);
+      if (query?.bin === true) undo(tui("bin.done", { name }), () => restore.mutate({ path }));
+    },
+  });
+  if (version.phase === "binned")
+    return <Sure label={tui("restore")} what={tui("restore.what", { name })} breaks={tui("restore.breaks")} busy={restore.isPending} onConfirm={() => restore.mutate({ path })} />;
+  if (version.phase === "ready")
+    return <Sure danger label={tui("bin.put")} what={tui("bin.put.what", { name })} breaks={t("bin.version")} busy={remove.isPending} onConfirm={() => remove.mutate({ path, query: { bin: true } })} />;
+  return <Danger name={name} breaks={t("delete.version")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />;
 }

@@ -1,6 +1,7 @@
 // The bill of a month, line by line, and as the files that are sent: CSV, and a PDF that carries the CSV's hash.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Button, Checkbox, Select, Tag } from "antd";
+import { Button, Checkbox, Drawer, Select, Tag } from "antd";
+import { useState } from "react";
 import { useFilter } from "@/api/cursor";
 import { download } from "@/api/download";
 import { billsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
@@ -11,6 +12,8 @@ import { Facts } from "@/ui/Facts";
 import { count, dateTime, Hash } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { amount } from "./amount";
+import { BillRows } from "./BillRows";
+import { BillSignature } from "./BillSignature";
 import { words } from "./words";
 
 /** The last twelve months in UTC, as bills are cut, the newest first. */
@@ -29,6 +32,8 @@ export function Bills() {
   const fetched = useMutation({
     mutationFn: (kind: "csv" | "pdf") => download(`/api/v1/bills/${month}/${kind}?everywhere=${String(everywhere)}`, `bill-${month}.${kind}`),
   });
+  const [opened, setOpened] = useState<LineOut>();
+  const [signature, setSignature] = useState(false);
   const bill = found.data;
   return (
     <div className="stack">
@@ -41,6 +46,7 @@ export function Bills() {
         )}
         <Button onClick={() => fetched.mutate("csv")}>CSV</Button>
         <Button onClick={() => fetched.mutate("pdf")}>PDF</Button>
+        <Button onClick={() => setSignature(true)}>{t("bill.signature")}</Button>
       </div>
       {bill !== undefined && (
         <Facts
@@ -69,8 +75,22 @@ export function Bills() {
           { title: t("quantity"), align: "end", render: (_, row) => count(row.quantity) },
           { title: t("rate"), align: "end", render: (_, row) => t("rate.per", { amount: amount(row.amount, bill?.currency ?? "CNY"), per: count(row.per) }) },
           { title: t("cost"), align: "end", render: (_, row) => <span className="number">{amount(row.cost, bill?.currency ?? "CNY")}</span> },
+          {
+            title: t("bill.rows"),
+            render: (_, row) => (
+              <Button size="small" onClick={() => setOpened(row)}>
+                {t("bill.rows.show")}
+              </Button>
+            ),
+          },
         ]}
       />
+      <Drawer open={opened !== undefined} size="large" title={opened && t("bill.rows.of", { n: opened.number })} onClose={() => setOpened(undefined)} destroyOnHidden>
+        {opened !== undefined && <BillRows month={month} everywhere={everywhere} line={opened} />}
+      </Drawer>
+      <Drawer open={signature} size="large" title={t("bill.signature")} onClose={() => setSignature(false)} destroyOnHidden>
+        <BillSignature month={month} everywhere={everywhere} />
+      </Drawer>
     </div>
   );
 }

@@ -2,13 +2,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { Checkbox, Select } from "antd";
 import { useMemo } from "react";
+import { Link } from "react-router";
 import { useFilter } from "@/api/cursor";
 import { costsRetrieveOptions, keysListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { CostOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { useMay, useSession } from "@/shell/session";
 import { Chart } from "@/ui/Chart";
-import { dateTime } from "@/ui/figures";
+import { bucketOf } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { amount } from "./amount";
 import { words } from "./words";
@@ -30,7 +31,7 @@ export function Costs() {
     const [what] = Object.values(row.group).map(String);
     if (by === "kind") return t(`kind.${what ?? ""}` as "kind.requests");
     const named = by === "key_id" ? keys.data?.data : by === "project_id" ? session.projects : undefined;
-    return named?.find((each) => each.id === what)?.name ?? (what === "" || what === undefined ? "–" : what);
+    return named?.find((each) => each.id === what)?.name ?? (what === "" || what === undefined ? t("costs.none") : what);
   };
   const rows = found.data?.data;
   const currency = found.data?.currency ?? "CNY";
@@ -38,7 +39,7 @@ export function Costs() {
     const times = [...new Set((rows ?? []).map((row) => row.start))].sort();
     const names = [...new Set((rows ?? []).map(nameOf))];
     return {
-      xAxis: { type: "category", data: times.map(dateTime) },
+      xAxis: { type: "category", data: times.map((time) => bucketOf(time, bucket)) },
       yAxis: { type: "value", name: currency },
       series: names.map((name) => ({
         type: "bar",
@@ -49,7 +50,7 @@ export function Costs() {
       })),
     };
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `nameOf` is made of what stands here
-  }, [rows, keys.data, by, currency, t]);
+  }, [rows, keys.data, by, bucket, currency, t]);
   return (
     <div className="stack">
       <div className="filters">
@@ -62,6 +63,11 @@ export function Costs() {
         )}
         {found.data !== undefined && <strong>{t("total", { amount: amount(found.data.total, currency) })}</strong>}
       </div>
+      {rows !== undefined && rows.length > 0 && Number(found.data?.total) === 0 && (
+        <p className="quiet">
+          {t("costs.free")} <Link className="within" to="?tab=prices">{t("book")}</Link>
+        </p>
+      )}
       {rows !== undefined && rows.length > 0 && (
         <section className="card" aria-label={t("costs")}>
           <Chart option={option} label={t("costs")} />
@@ -75,7 +81,7 @@ export function Costs() {
         onRetry={() => void found.refetch()}
         empty={t("costs.empty")}
         columns={[
-          { title: t("when"), render: (_, row) => dateTime(row.start) },
+          { title: t("when"), render: (_, row) => bucketOf(row.start, bucket) },
           { title: t("what"), render: (_, row) => nameOf(row) },
           { title: t("cost"), align: "end", render: (_, row) => <span className="number">{amount(row.cost, currency)}</span> },
         ]}

@@ -1,27 +1,26 @@
 // Price books: the newest that has begun holds; a book is never changed, a newer one follows it.
 import { MinusCircleOutlined } from "@ant-design/icons";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Button, Form, Input, InputNumber, Select, Table, Tag } from "antd";
-import { usePager } from "@/api/cursor";
+import { Button, Form, Input, InputNumber, Select, Tag } from "antd";
+import { BY_NAME, listed, usePager } from "@/api/cursor";
 import { priceBooksCreateMutation, priceBooksListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { BookOut, PriceIn } from "@/api/generated/types.gen";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
-import { count, dateTime } from "@/ui/figures";
+import { count, dateTime, When } from "@/ui/figures";
 import { FormDialog } from "@/ui/FormDialog";
-import { Refused } from "@/ui/Refused";
+import { ListTable } from "@/ui/ListTable";
 import { words as uiWords } from "@/ui/words";
 import { amount } from "./amount";
 import { words } from "./words";
 
-const KINDS = ["requests", "prompt_tokens", "completion_tokens", "training_tokens", "cpu_milliseconds", "gpu_milliseconds", "storage_mib_hours"] as const;
+const KINDS = ["requests", "prompt_tokens", "completion_tokens", "embedding_tokens", "training_tokens", "cpu_milliseconds", "gpu_milliseconds", "storage_mib_hours"] as const;
 type Given = { name: string; from?: string; prices: (Omit<PriceIn, "amount"> & { amount: string | number })[] };
 
 export function Prices() {
   const t = words.use();
   const tui = uiWords.use();
-  const pager = usePager();
-  const found = useQuery(priceBooksListOptions({ query: { limit: 10, cursor: pager.cursor } }));
+  const pager = usePager(BY_NAME);
+  const found = useQuery(priceBooksListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order } }));
   const open = useMutation({ ...priceBooksCreateMutation(), meta: { quiet: true } });
   const submit = ({ name, from, prices }: Given) =>
     open.mutateAsync({
@@ -75,33 +74,32 @@ export function Prices() {
           </FormDialog>
         </div>
       )}
-      {found.error && <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />}
-      {found.data?.data.length === 0 && <div className="empty">{t("book.none")}</div>}
-      {found.data?.data.map((book) => <Book key={book.id} book={book} />)}
+      <ListTable<BookOut>
+        label={t("book")}
+        rowKey={(book) => book.id}
+        {...listed(found, pager)}
+        empty={t("book.none")}
+        columns={[
+          { title: tui("name"), key: "name", sorter: true, render: (_, book) => <strong>{book.name}</strong> },
+          { title: t("book.from"), render: (_, book) => dateTime(book.valid_from) },
+          { title: tui("created"), key: "created", sorter: true, render: (_, book) => <When at={book.created_at} /> },
+          { title: t("book.for"), render: (_, book) => (book.organisation_id === null ? t("book.everybody") : <Tag color="blue">{t("book.own")}</Tag>) },
+          { title: t("rate"), render: (_, book) => <Rates of={book} /> },
+        ]}
+      />
     </div>
   );
 }
 
-function Book({ book }: { book: BookOut }) {
+function Rates({ of: { prices, currency } }: { of: BookOut }) {
   const t = words.use();
   return (
-    <Table<PriceIn>
-      size="small"
-      pagination={false}
-      scroll={{ x: "max-content" }}
-      title={() => (
-        <>
-          <strong>{book.name}</strong> {t("book.since", { at: dateTime(book.valid_from) })}{" "}
-          {book.organisation_id !== null && <Tag color="blue">{t("book.own")}</Tag>}
-        </>
-      )}
-      rowKey={(row) => `${row.kind} ${row.model ?? ""}`}
-      dataSource={book.prices}
-      columns={[
-        { title: t("by.kind"), render: (_, row) => t(`kind.${row.kind}`) },
-        { title: t("by.model"), render: (_, row) => (row.model === "" ? t("book.any") : row.model) },
-        { title: t("rate"), align: "end", render: (_, row) => t("rate.per", { amount: amount(row.amount, book.currency), per: count(row.per) }) },
-      ]}
-    />
+    <ul className="rates number">
+      {prices.map(({ kind, model = "", amount: price, per }) => (
+        <li key={`${kind} ${model}`}>
+          {t(`kind.${kind}`)} · {model === "" ? t("book.any") : model} · {t("rate.per", { amount: amount(price, currency), per: count(per) })}
+        </li>
+      ))}
+    </ul>
   );
 }

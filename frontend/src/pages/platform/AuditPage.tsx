@@ -2,17 +2,21 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Checkbox, Input, Table, Tag } from "antd";
 import { useState } from "react";
+import { Link } from "react-router";
 import { useFilter, usePager } from "@/api/cursor";
 import { download } from "@/api/download";
 import { auditCheckRetrieveOptions, auditRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { EntryOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
+import { language } from "@/i18n";
 import { useMay } from "@/shell/session";
 import { Facts } from "@/ui/Facts";
 import { dateTime, Hash } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
+import { actOf, nameOf, pageOf, plain } from "./acts";
+import { actWords } from "./actWords";
 import { changes } from "./changes";
 import "./platform.css";
 import { words } from "./words";
@@ -81,8 +85,8 @@ export default function AuditPage() {
             { title: t("audit.number"), dataIndex: "number" },
             { title: t("audit.at"), render: (_, row) => <time dateTime={row.at}>{dateTime(row.at)}</time> },
             { title: t("audit.actor"), dataIndex: "actor" },
-            { title: t("audit.action"), render: (_, row) => <span className="mono">{row.action}</span> },
-            { title: t("audit.object"), render: (_, row) => <span className="mono">{row.object}</span> },
+            { title: t("audit.action"), render: (_, row) => <Done action={row.action} /> },
+            { title: t("audit.object"), render: (_, row) => <Thing entry={row} /> },
             { title: t("audit.outcome"), render: (_, row) => <Tag color={COLOURS[row.outcome]}>{t(`outcome.${row.outcome}`)}{row.outcome === "refused" && ` ${row.status}`}</Tag> },
           ]}
         />
@@ -99,6 +103,25 @@ export default function AuditPage() {
   );
 }
 
+/** What was done, in words where there are some. */
+function Done({ action }: { action: string }) {
+  const t = actWords.use();
+  const act = actOf(action);
+  if (act === null) return <span className="mono">{plain(action)}</span>;
+  const said = t(act.done as "POST *");
+  if (act.kind === "") return <>{said}</>;
+  // Chinese has no spaces between words.
+  return <>{[said, t(act.kind as "jobs")].join(language() === "zh" ? "" : " ")}</>;
+}
+
+/** What it was done to: by name where the entry tells one, and the way to its page where it has one. */
+function Thing({ entry }: { entry: EntryOut }) {
+  const name = nameOf(entry);
+  const to = pageOf(entry);
+  const said = name ?? (entry.object.length > 20 ? `${entry.object.slice(0, 8)}…` : entry.object);
+  return <span className={name === undefined ? "mono" : ""}>{to === undefined ? said : <Link to={to}>{said}</Link>}</span>;
+}
+
 function Entry({ entry }: { entry: EntryOut }) {
   const t = words.use();
   const changed = changes(entry.before, entry.after);
@@ -107,6 +130,8 @@ function Entry({ entry }: { entry: EntryOut }) {
       <Facts
         facts={[
           [t("audit.request"), <Hash key="r" value={entry.request_id} length={28} />],
+          [t("audit.route"), <span key="a" className="mono">{entry.action}</span>],
+          [t("audit.object"), entry.object === "" ? "–" : <Hash key="o" value={entry.object} length={36} />],
           [t("audit.origin"), entry.origin],
           [t("audit.key"), entry.key === null ? "–" : <Hash key="k" value={entry.key} />],
           [t("audit.hash"), <Hash key="h" value={entry.hash} />],

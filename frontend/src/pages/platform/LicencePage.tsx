@@ -30,7 +30,7 @@ export default function LicencePage() {
             [t("licence.edition"), t(`edition.${licence.edition}`)],
             [t("licence.state"), <Tag key="s" color={COLOURS[licence.state]}>{t(`state.${licence.state}`)}</Tag>],
             [t("licence.until"), licence.until === null ? "–" : dateTime(licence.until)],
-            ...(licence.reason === "" ? [] : [[t("licence.reason"), licence.reason] as [string, string]]),
+            ...(licence.reason === "" || licence.state === "not_needed" ? [] : [[t("licence.reason"), licence.reason] as [string, string]]),
           ]}
         />
       )}

@@ -1,11 +1,13 @@
 // Several deployed models side by side: one question, their answers as they come.
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Drawer, Input, InputNumber, Select, Space } from "antd";
-import { type ReactNode, useState } from "react";
-import { useSearchParams } from "react-router";
+import { Alert, App, Button, Drawer, Input, InputNumber, Select, Space } from "antd";
+import { type ReactNode, useEffect, useState } from "react";
+import { Link, useSearchParams } from "react-router";
 import { deploymentsListOptions } from "@/api/generated/@tanstack/react-query.gen";
+import type { Message } from "@/api/chat";
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { Blank } from "@/ui/runs/Blank";
@@ -15,6 +17,7 @@ import { LinkButton } from "@/ui/runs/LinkButton";
 import "@/ui/runs/runs.css";
 import { type Answer, messagesFor, type Setting, useConversation } from "./conversation";
 import "./playground.css";
+import { Thumbs } from "./Thumbs";
 import { words } from "./words";
 
 const SAMPLING = [
@@ -50,20 +53,29 @@ function useSetting(names: string[]): [Setting, (change: Partial<Setting>) => vo
       },
       { replace: true },
     );
+  // What is offered first is chosen once: a list that comes again must not change who is asked.
+  const [offered] = names;
+  useEffect(() => {
+    if (asked !== null || offered === undefined) return;
+    setSearch((now) => (now.set("models", offered), now), { replace: true });
+  }, [asked, offered, setSearch]);
   return [{ models, system: search.get("system") ?? "", sampling }, set];
 }
 
 export default function PlaygroundPage() {
   const t = words.use();
+  const may = useMay();
   const { message } = App.useApp();
   const found = useQuery({ ...deploymentsListOptions({ query: { limit: 100 } }), refetchInterval: live });
   const names = (found.data?.data ?? []).filter((each) => each.serving !== null).map((each) => each.name);
   const [setting, set] = useSetting(names);
   const [search, setSearch] = useSearchParams();
-  const [question, setQuestion] = useState(search.get("q") ?? "");
-  const [showing, setShowing] = useState(false);
   const talk = useConversation();
-  const ready = setting.models.length > 0 && question.trim() !== "" && !talk.busy;
+  // What was asked already stands above.
+  const [question, setQuestion] = useState(() => (talk.turns.at(-1)?.question === search.get("q") ? "" : (search.get("q") ?? "")));
+  const [showing, setShowing] = useState(false);
+  const asks = may("inference", "operate");
+  const ready = asks && setting.models.length > 0 && question.trim() !== "" && !talk.busy;
 
   const send = () => {
     if (!ready) return;
@@ -97,6 +109,7 @@ export default function PlaygroundPage() {
           <Button onClick={() => void link()} title={t("link.what")}>
             {t("link")}
           </Button>
+          {asks && <LinkButton to="/playground/feedback">{t("feedback")}</LinkButton>}
           <Button onClick={talk.clear} disabled={talk.turns.length === 0}>
             {t("clear")}
           </Button>
@@ -151,6 +164,7 @@ export default function PlaygroundPage() {
                   key={model}
                   model={model}
                   answer={answer}
+                  asked={messagesFor(model, setting.system, talk.turns.slice(0, index + 1))}
                   again={index === talk.turns.length - 1 && answer.state !== "coming" ? () => talk.again(model, setting) : undefined}
                 />
               ))}
@@ -158,6 +172,7 @@ export default function PlaygroundPage() {
           </div>
         ))}
       </section>
+      {!asks && <Alert type="warning" showIcon title={t("blocked")} />}
       <form
         className="play-ask card"
         onSubmit={(event) => {
@@ -205,8 +220,11 @@ function Labelled({ label, id, wide = false, full = false, children }: { label: 
   );
 }
 
-function Said({ model, answer, again }: { model: string; answer: Answer; again: (() => void) | undefined }) {
+type SaidProps = { model: string; answer: Answer; asked: Message[]; again: (() => void) | undefined };
+
+function Said({ model, answer, asked, again }: SaidProps) {
   const t = words.use();
+  const may = useMay();
   const { told } = answer;
   return (
     <article className="play-answer" aria-label={model} aria-busy={answer.state === "coming"}>
@@ -231,11 +249,17 @@ function Said({ model, answer, again }: { model: string; answer: Answer; again: 
             t("figures", { first: Math.round(told.firstMs), total: Math.round(told.totalMs) }),
             told.tokens === null ? "" : t("tokens", { n: told.tokens }),
             told.finish === "length" ? t("cut") : "",
-            told.requestId,
           ]
             .filter(Boolean)
             .join(" · ")}
+        {told !== undefined && (
+          <>
+            {" · "}
+            <Link to={`/requests/${told.requestId}`}>{told.requestId}</Link>
+          </>
+        )}
       </footer>
+      {told !== undefined && may("inference", "operate") && <Thumbs requestId={told.requestId} model={model} messages={asked} answer={answer.text} />}
     </article>
   );
 }

@@ -1,7 +1,8 @@
 import { expect, test, vi } from "vitest";
 
 vi.mock("@/api/chat", () => ({ ask: vi.fn() }));
-const { messagesFor } = await import("./conversation");
+vi.mock("@/api/client", () => ({ chosenProject: () => null }));
+const { messagesFor, settled } = await import("./conversation");
 type Turn = import("./conversation").Turn;
 
 const done = (text: string) => ({ text, state: "done" as const });
@@ -18,4 +19,10 @@ test("each model hears its own answers, not those of the others, and not its las
     { role: "user", content: "2" },
   ]);
   expect(messagesFor("c", " ", turns).map((each) => each.role)).toEqual(["user", "user"]);
+});
+
+test("what is kept of a conversation says of every answer how it ended", () => {
+  const told = { text: "a1", requestId: "r", firstMs: 1, totalMs: 2, tokens: 3, finish: "stop" };
+  const turns: Turn[] = [{ question: "1", answers: { a: { ...done("a1"), told }, b: { text: "half", state: "coming" } } }];
+  expect(settled(turns)).toEqual([{ question: "1", answers: { a: { ...done("a1"), told }, b: { text: "half", state: "stopped" } } }]);
 });

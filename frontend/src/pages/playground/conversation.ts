@@ -1,6 +1,7 @@
 // A conversation with several models at once: one list of questions, an answer of each model to each.
 import { useEffect, useRef, useState } from "react";
 import { ask, type Message, type Sampling, type Told } from "@/api/chat";
+import { chosenProject } from "@/api/client";
 import { type Refusal, refusalOf } from "@/api/refusal";
 
 export type Answer = { text: string; state: "coming" | "done" | "stopped" | "refused"; told?: Told; refusal?: Refusal };
@@ -18,8 +19,38 @@ export function messagesFor(model: string, system: string, turns: Turn[]): Messa
   return messages;
 }
 
+/** Of the project alone whose models were asked. */
+const place = () => `slipway.talk.${chosenProject() ?? ""}`;
+
+/** Turns as they are kept: what was on its way, or refused, is told to have been stopped. */
+export function settled(turns: Turn[]): Turn[] {
+  return turns.map(({ question, answers }) => ({
+    question,
+    answers: Object.fromEntries(
+      Object.entries(answers).map(([model, { text, state, told }]) => [model, state === "done" && told !== undefined ? { text, state, told } : { text, state: "stopped" as const }]),
+    ),
+  }));
+}
+
+function kept(): Turn[] {
+  try {
+    return JSON.parse(sessionStorage.getItem(place()) ?? "[]") as Turn[];
+  } catch {
+    return [];
+  }
+}
+
+function keep(turns: Turn[]): void {
+  try {
+    sessionStorage.setItem(place(), JSON.stringify(settled(turns)));
+  } catch {
+    // Full: it is still here, only leaving would lose it.
+  }
+}
+
+/** The conversation of this tab: it is there again after a look elsewhere or a reload. */
 export function useConversation() {
-  const [turns, setTurns] = useState<Turn[]>([]);
+  const [turns, setTurns] = useState<Turn[]>(kept);
   const stops = useRef(new Set<AbortController>());
   useEffect(() => {
     const running = stops.current;
@@ -57,9 +88,17 @@ export function useConversation() {
     for (const model of models) void run(all, model, setting);
   };
 
+  const busy = turns.some((turn) => Object.values(turn.answers).some((each) => each.state === "coming"));
+  const asked = turns.length;
+  useEffect(() => {
+    // With the question, and with the whole answers; not at every word of them.
+    keep(turns);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- see above
+  }, [asked, busy]);
+
   return {
     turns,
-    busy: turns.some((turn) => Object.values(turn.answers).some((each) => each.state === "coming")),
+    busy,
     send: (question: string, setting: Setting) => start([...turns, { question, answers: {} }], setting.models, setting),
     /** Asks the last question again, of one model. */
     again: (model: string, setting: Setting) => start(turns, [model], setting),

@@ -21,7 +21,7 @@ export default function HealthPage() {
               <section key={name} className="card" aria-label={t(`health.${name}`)}>
                 <strong>{t(`health.${name}`)}</strong>{" "}
                 <Tag color={part.ready ? "success" : "warning"}>{part.ready ? t("health.ready") : t("health.waiting")}</Tag>
-                <div>{part.reason}</div>
+                {!part.ready && <div>{part.reason}</div>}
               </section>
             )
           );

@@ -2,10 +2,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Select, Space, Tag, Tooltip } from "antd";
 import { useState } from "react";
-import { usePager } from "@/api/cursor";
+import { BY_NAME, listed, usePager } from "@/api/cursor";
 import { keysDestroyMutation, keysListOptions, keysRotateCreateMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { KeyOut } from "@/api/generated/types.gen";
-import { refusalOf } from "@/api/refusal";
 import { Danger } from "@/ui/Danger";
 import { useNow, When } from "@/ui/figures";
 import { FormDialog } from "@/ui/FormDialog";
@@ -21,11 +20,11 @@ import { words } from "./words";
 export default function KeysPage() {
   const t = words.use();
   const tui = uiWords.use();
-  const pager = usePager();
+  const pager = usePager(BY_NAME);
   const now = useNow();
   const may = useMay();
   const [secret, setSecret] = useState<string>();
-  const found = useQuery(keysListOptions({ query: { limit: 20, cursor: pager.cursor } }));
+  const found = useQuery(keysListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order } }));
   const revoke = useMutation(keysDestroyMutation());
   const rotate = useMutation({ ...keysRotateCreateMutation(), meta: { quiet: true }, onSuccess: (made) => setSecret(made.secret) });
   const state = (key: KeyOut) => {
@@ -41,15 +40,11 @@ export default function KeysPage() {
     >
       <ListTable<KeyOut>
         label={t("keys")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={t("keys.empty")}
         columns={[
-          { title: t("key.name"), dataIndex: "name" },
+          { title: t("key.name"), dataIndex: "name", key: "name", sorter: true },
           { title: t("key.value"), render: (_, row) => <span className="mono">{row.redacted}</span> },
           { title: t("key.may"), render: (_, row) => (row.role === "custom" ? <Scopes scopes={row.scopes} /> : t(`key.role.${row.role}`)) },
           { title: t("key.state"), render: (_, row) => state(row) },

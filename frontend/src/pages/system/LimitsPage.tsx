@@ -1,12 +1,11 @@
 // How fast models may be asked here: by the whole project, by one key, of one model.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { AutoComplete, Form, InputNumber, Select, Space } from "antd";
-import { usePager } from "@/api/cursor";
+import { listed, usePager } from "@/api/cursor";
 import { deploymentsListOptions, keysListOptions, limitsChangeMutation, limitsDestroyMutation, limitsListOptions, limitsUpdateMutation } from "@/api/generated/@tanstack/react-query.gen";
 import { limitsRetrieve } from "@/api/generated/sdk.gen";
 import type { RateLimitIn, RateLimitOut, RatesIn } from "@/api/generated/types.gen";
 import { changedBy, seen, upon } from "@/api/editing";
-import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
 import { count } from "@/ui/figures";
 import { FormDialog } from "@/ui/FormDialog";
@@ -56,12 +55,8 @@ export default function LimitsPage() {
     >
       <ListTable<RateLimitOut>
         label={t("limits")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={t("limits.empty")}
         columns={[
           { title: t("limit.key"), render: (_, row) => keyOf(row) },

@@ -2,12 +2,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Select } from "antd";
 import { useMemo } from "react";
+import { Link } from "react-router";
 import { useFilter, usePager } from "@/api/cursor";
 import { deploymentsListOptions, keysListOptions, usageRecordsListOptions, usageRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { RecordOut, TotalOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { Chart } from "@/ui/Chart";
-import { count, dateTime, Hash } from "@/ui/figures";
+import { bucketOf, count, dateTime } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
 import { series } from "./series";
@@ -26,9 +27,8 @@ export default function UsagePage() {
   const rows = totals.data?.data;
   const keys = useQuery({ ...keysListOptions({ query: { limit: 500 } }), enabled: by === "key_id" });
   const deployments = useQuery({ ...deploymentsListOptions({ query: { limit: 500 } }), enabled: by === "deployment_id" });
-  const named = [...(keys.data?.data ?? []), ...(deployments.data?.data ?? [])];
-  const nameOf = (id: string) => named.find((each) => each.id === id)?.name ?? id;
-  const option = useMemo(() => chartOf(rows ?? []), [rows]);
+  const names = useMemo(() => new Map([...(keys.data?.data ?? []), ...(deployments.data?.data ?? [])].map((each) => [each.id, each.name])), [keys.data, deployments.data]);
+  const option = useMemo(() => chartOf(rows ?? [], names, bucket), [rows, names, bucket]);
   return (
     <Page title={t("usage")} lead={t("usage.lead")}>
       <div className="filters">
@@ -49,8 +49,8 @@ export default function UsagePage() {
         onRetry={() => void totals.refetch()}
         empty={t("usage.empty")}
         columns={[
-          { title: t("usage.at"), render: (_, row) => dateTime(row.start) },
-          { title: t("usage.what"), render: (_, row) => nameOf(Object.values(row.group).map(String).join(" · ")) },
+          { title: t("usage.at"), render: (_, row) => bucketOf(row.start, bucket) },
+          { title: t("usage.what"), render: (_, row) => named(names, Object.values(row.group).map(String).join(" · ")) },
           { title: t("usage.requests"), align: "end", render: (_, row) => count(row.requests) },
           { title: t("usage.failed"), align: "end", render: (_, row) => count(row.failed) },
           { title: t("usage.prompt"), align: "end", render: (_, row) => count(row.prompt_tokens) },
@@ -68,24 +68,27 @@ export default function UsagePage() {
         empty={t("usage.empty")}
         columns={[
           { title: t("usage.at"), render: (_, row) => dateTime(row.at) },
-          { title: t("usage.by.model"), dataIndex: "model" },
-          { title: t("usage.by.status"), dataIndex: "status" },
+          { title: t("usage.model"), dataIndex: "model" },
+          { title: t("usage.status"), dataIndex: "status" },
           { title: t("usage.prompt"), dataIndex: "prompt_tokens", align: "end" },
           { title: t("usage.completion"), dataIndex: "completion_tokens", align: "end" },
           { title: t("usage.latency"), align: "end", render: (_, row) => `${Math.round(row.latency_ms)} ms` },
-          { title: t("usage.id"), render: (_, row) => <Hash value={row.request_id} length={16} /> },
+          { title: t("usage.id"), render: (_, row) => <Link className="mono" to={`/requests/${encodeURIComponent(row.request_id)}`}>…{row.request_id.slice(-10)}</Link> },
         ]}
       />
     </Page>
   );
 }
 
-function chartOf(rows: TotalOut[]) {
+type Names = ReadonlyMap<string, string>;
+const named = (names: Names, id: string) => names.get(id) ?? id;
+
+function chartOf(rows: TotalOut[], known: Names, bucket: "day" | "hour") {
   const { times, names, values } = series(rows);
   return {
-    xAxis: { type: "category", data: times.map(dateTime) },
+    xAxis: { type: "category", data: times.map((time) => bucketOf(time, bucket)) },
     yAxis: { type: "value" },
-    legend: { type: "scroll", top: 0 },
-    series: names.map((name) => ({ type: "bar", stack: "all", name, data: values(name), barMaxWidth: 40 })),
+    legend: { type: "scroll" },
+    series: names.map((name) => ({ type: "bar", stack: "all", name: named(known, name), data: values(name), barMaxWidth: 40 })),
   };
 }

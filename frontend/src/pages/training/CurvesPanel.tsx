@@ -12,6 +12,8 @@ import { Refused } from "@/ui/Refused";
 import { families, optionOf } from "./draw";
 import { words } from "./words";
 
+const SPOKEN = ["loss", "reward", "kl", "reward_margin", "reward_accuracy", "token_accuracy", "learning_rate", "grad_norm"] as const;
+
 export function CurvesPanel({ job }: { job: JobOut }) {
   const t = words.use();
   const [overlaid, setOverlaid] = useFilter("with");
@@ -26,7 +28,7 @@ export function CurvesPanel({ job }: { job: JobOut }) {
   const names = families(drawn);
   const family = names.find((each) => each === metric) ?? names[0];
   const error = found.find((each) => each.error)?.error;
-  const title = (name: string) => (name === "loss" ? t("curve.loss") : name);
+  const title = (name: string) => ((SPOKEN as readonly string[]).includes(name) ? t(`curve.${name as (typeof SPOKEN)[number]}`) : name);
   // Drawn anew only when points came, not whenever the job is looked at.
   const stamp = found.map((each) => each.dataUpdatedAt).join();
   const option = useMemo(
@@ -43,7 +45,7 @@ export function CurvesPanel({ job }: { job: JobOut }) {
             aria-label={t("curve.metric")}
             value={family}
             options={names.map((each) => ({ value: each, label: title(each) }))}
-            onChange={(value: string) => setMetric(value === "loss" ? undefined : value)}
+            onChange={(value: string) => setMetric(value === names[0] ? undefined : value)}
           />
         )}
         <Select

@@ -4,6 +4,7 @@ import type { EstimateOut } from "@/api/generated/types.gen";
 import type { Refusal } from "@/api/refusal";
 import { bytes, count, seconds, short } from "@/ui/figures";
 import { Refused } from "@/ui/Refused";
+import { said } from "@/ui/said";
 import { words } from "./words";
 
 type Props = { estimate: EstimateOut | undefined; refusal: Refusal | null; waiting: boolean; asked: boolean };
@@ -30,7 +31,7 @@ export function Estimate({ estimate, refusal, waiting, asked }: Props) {
                   <span>
                     {estimate.starts_in_seconds === 0
                       ? t("estimate.start.now")
-                      : `${t("estimate.start.in", { time: seconds(estimate.starts_in_seconds) })} · ${estimate.starts_reason}`}
+                      : `${t("estimate.start.in", { time: seconds(estimate.starts_in_seconds) })} · ${said(estimate.starts_reason)}`}
                   </span>
                 ),
               },
@@ -47,7 +48,7 @@ export function Estimate({ estimate, refusal, waiting, asked }: Props) {
               { label: t("estimate.tokens"), children: count(estimate.tokens) },
               { label: t("estimate.steps"), children: count(estimate.steps) },
               { label: t("estimate.trainable"), children: short(estimate.trainable_parameters) },
-              { label: t("estimate.basis"), children: <span lang="en">{estimate.basis}</span> },
+              { label: t("estimate.basis"), children: said(estimate.basis) },
             ].map((each) => ({ ...each, key: each.label }))}
           />
         </>

@@ -1,7 +1,7 @@
 // One fine-tune: where it stands and why, what it learns, what it left behind, and the verbs of its life.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Space, Table, Tabs } from "antd";
-import { Link, useNavigate, useParams } from "react-router";
+import { Link, useParams } from "react-router";
 import { useFilter } from "@/api/cursor";
 import { useLog } from "@/api/follow";
 import {
@@ -9,12 +9,15 @@ import {
   jobsCheckpointsRetrieveOptions,
   jobsDestroyMutation,
   jobsEventsListOptions,
+  jobsPauseCreateMutation,
+  jobsResumeCreateMutation,
   jobsRetrieveOptions,
   jobsRetryCreateMutation,
 } from "@/api/generated/@tanstack/react-query.gen";
 import { jobsLogsRetrieve } from "@/api/generated/sdk.gen";
-import type { JobOut } from "@/api/generated/types.gen";
-import { atRest, live, pace } from "@/api/live";
+import type { JobOut, MethodEnum, ScaleEnum } from "@/api/generated/types.gen";
+import { GONE, useLeave } from "@/api/leave";
+import { atRest, cancellable, live, pace, pausable } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { language } from "@/i18n";
 import { useSession } from "@/shell/session";
@@ -33,6 +36,7 @@ import "@/ui/runs/runs.css";
 import { Sure } from "@/ui/runs/Sure";
 import { codeOf } from "./code";
 import { CurvesPanel } from "./CurvesPanel";
+import { Resources } from "./Resources";
 import "./training.css";
 import { words } from "./words";
 
@@ -61,6 +65,7 @@ export default function JobPage() {
           { key: "overview", label: t("overview"), children: <Overview job={job} /> },
           { key: "parameters", label: t("parameters"), children: <Parameters job={job} /> },
           { key: "checkpoints", label: t("checkpoints"), children: <Checkpoints job={job} /> },
+          { key: "resources", label: t("used"), children: <Resources job={job} /> },
           { key: "events", label: t("events"), children: <Events job={job} /> },
           { key: "logs", label: t("logs"), children: <Logs job={job} /> },
           { key: "code", label: t("code"), children: <CodeTabs samples={codeOf(asked(job))} /> },
@@ -76,8 +81,9 @@ const asked = (job: JobOut) => ({
   dataset: job.dataset.version_id,
   held_out: job.held_out?.version_id ?? null,
   model: job.model,
-  method: job.method as "sft",
-  scale: job.scale as "lora",
+  method: job.method as MethodEnum,
+  scale: job.scale as ScaleEnum,
+  grader: job.grader,
   hyperparameters: job.given,
   seed: job.seed,
   workers: job.workers,
@@ -85,18 +91,32 @@ const asked = (job: JobOut) => ({
 
 function Verbs({ job }: { job: JobOut }) {
   const t = words.use();
-  const go = useNavigate();
+  const leave = useLeave();
   const { role } = useSession();
   const path = { job_id: job.id };
   const cancel = useMutation(jobsCancelCreateMutation());
+  const pause = useMutation(jobsPauseCreateMutation());
+  const resume = useMutation(jobsResumeCreateMutation());
   const retry = useMutation(jobsRetryCreateMutation());
-  const remove = useMutation({ ...jobsDestroyMutation(), onSuccess: () => void go("/training") });
+  const remove = useMutation({ ...jobsDestroyMutation(), meta: GONE, onSuccess: () => void leave("/training") });
   if (role === "reader") return null;
   const resting = atRest(job.phase);
   return (
     <Space wrap>
+      {job.result_version_id !== null && (
+        <>
+          <LinkButton to={`/evaluation/new?candidates=${job.base.version_id},${job.result_version_id}${job.held_out === null ? "" : `&dataset=${job.held_out.version_id}`}`}>{t("judge")}</LinkButton>
+          <LinkButton to={`/deployments/new?model=${job.result_version_id}`}>{t("deploy")}</LinkButton>
+        </>
+      )}
       <LinkButton to={`/training/new?like=${job.id}`}>{t("again")}</LinkButton>
-      {!resting && job.phase !== "cancelling" && job.phase !== "deleting" && (
+      {pausable(job.phase) && (
+        <Sure label={t("pause")} what={t("pause.what", { name: job.name })} breaks={t("pause.breaks")} busy={pause.isPending} onConfirm={() => pause.mutate({ path })} />
+      )}
+      {job.phase === "paused" && (
+        <Sure label={t("resume")} what={t("resume.what", { name: job.name })} breaks={t("resume.breaks")} busy={resume.isPending} onConfirm={() => resume.mutate({ path })} />
+      )}
+      {cancellable(job.phase) && (
         <Sure danger label={t("cancel")} what={t("cancel.what", { name: job.name })} breaks={t("cancel.breaks")} busy={cancel.isPending} onConfirm={() => cancel.mutate({ path })} />
       )}
       {(job.phase === "failed" || job.phase === "cancelled") && job.recoverable && (
@@ -131,6 +151,7 @@ function Overview({ job }: { job: JobOut }) {
           [t("created"), <span key="c">{dateTime(job.created_at)} · {job.made_by}</span>],
           [t("seed"), job.seed],
           [t("workers"), job.workers],
+          ...(job.grader === null ? [] : [[t("grader"), <pre key="g" className="code mono">{JSON.stringify(job.grader, null, 2)}</pre>] as [string, React.ReactNode]]),
           [t("tracking"), job.tracking_run === "" ? "–" : <Hash key="t" value={job.tracking_run} />],
         ]}
       />
@@ -172,7 +193,7 @@ function Checkpoints({ job }: { job: JobOut }) {
   const found = useQuery({ ...jobsCheckpointsRetrieveOptions({ path: { job_id: job.id } }), refetchInterval: () => (atRest(job.phase) ? false : pace(5_000)) });
   if (found.error) return <Refused refusal={refusalOf(found.error)} />;
   const rows = found.data?.data ?? [];
-  const names = [...new Set(rows.flatMap((each) => Object.keys(each.values ?? {})))].filter((name) => /loss|accuracy/.test(name));
+  const names = [...new Set(rows.flatMap((each) => Object.keys(each.values ?? {})))].filter((name) => /loss|accuracy|^(held_out_)?reward$|^kl$/.test(name));
   return (
     <Table
       size="small"

@@ -2,11 +2,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { Progress, Select } from "antd";
 import { Link } from "react-router";
-import { useFilter, usePager } from "@/api/cursor";
+import { listed, useFilter, usePager } from "@/api/cursor";
 import { jobsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { RunPhase } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
-import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
@@ -19,7 +18,7 @@ import { words as uiWords } from "@/ui/words";
 import "./training.css";
 import { words } from "./words";
 
-const PHASES: RunPhase[] = ["queued", "running", "harvesting", "succeeded", "failed", "cancelled"];
+const PHASES: RunPhase[] = ["queued", "running", "paused", "harvesting", "succeeded", "failed", "cancelled"];
 
 export default function JobsPage() {
   const t = words.use();
@@ -29,7 +28,7 @@ export default function JobsPage() {
   const [phase, setPhase] = useFilter("phase");
   const asked = PHASES.find((each) => each === phase);
   const found = useQuery({
-    ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, phase: asked } }),
+    ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked } }),
     refetchInterval: live,
   });
   const fresh = role === "reader" ? undefined : (
@@ -41,12 +40,8 @@ export default function JobsPage() {
     <Page title={t("title")} lead={t("lead")} actions={fresh}>
       <ListTable
         label={t("title")}
-        rows={found.data?.data}
         rowKey={(row) => row.id}
-        refusal={found.error && refusalOf(found.error)}
-        onRetry={() => void found.refetch()}
-        pager={pager}
-        nextCursor={found.data?.next_cursor}
+        {...listed(found, pager)}
         empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
         filters={
           <Select
@@ -77,7 +72,7 @@ export default function JobsPage() {
           { title: t("base"), render: (_, row) => row.base.name },
           { title: t("data"), render: (_, row) => row.dataset.name },
           { title: t("result"), dataIndex: "model" },
-          { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
+          { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },
         ]}
       />
     </Page>

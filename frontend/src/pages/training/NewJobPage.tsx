@@ -2,14 +2,14 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Card, Collapse, Form, Input, InputNumber, Radio, Select } from "antd";
 import { useEffect, useState } from "react";
-import { useNavigate, useSearchParams } from "react-router";
+import { useSearchParams } from "react-router";
 import {
   jobsCreateMutation,
   jobsRetrieveOptions,
   trainingMethodsRetrieveOptions,
 } from "@/api/generated/@tanstack/react-query.gen";
 import { jobsEstimateCreate } from "@/api/generated/sdk.gen";
-import type { JobIn, JobOut, ScaleEnum } from "@/api/generated/types.gen";
+import type { JobIn, JobOut, MethodEnum, ScaleEnum } from "@/api/generated/types.gen";
 import { useDatasetPick, useModelVersions } from "@/api/picks";
 import { refusalOf } from "@/api/refusal";
 import { useSession } from "@/shell/session";
@@ -20,8 +20,10 @@ import { PickVersion } from "@/ui/runs/PickVersion";
 import "@/ui/runs/runs.css";
 import { codeOf } from "./code";
 import { Estimate } from "./Estimate";
+import { Grader } from "./Grader";
 import { HyperParameters } from "./HyperParameters";
 import "./training.css";
+import { useUnsaved } from "@/ui/useUnsaved";
 import { words } from "./words";
 
 type Draft = Omit<JobIn, "base" | "dataset"> & { base: string | undefined; dataset: string | undefined };
@@ -42,6 +44,8 @@ const like = (job: JobOut): Draft => ({
   dataset: job.dataset.version_id,
   held_out: job.held_out?.version_id ?? null,
   model: job.model,
+  method: job.method as MethodEnum,
+  grader: job.grader,
   scale: job.scale as ScaleEnum,
   hyperparameters: job.given,
   seed: job.seed,
@@ -55,15 +59,15 @@ export default function NewJobPage() {
   if (example !== null && found.data === undefined) return null;
   const first: Draft = found.data
     ? like(found.data)
-    : { name: "", base: search.get("base") ?? undefined, dataset: search.get("dataset") ?? undefined, scale: "lora", hyperparameters: {}, seed: 0 };
+    : { name: "", base: search.get("base") ?? undefined, dataset: search.get("dataset") ?? undefined, method: "sft", scale: "lora", hyperparameters: {}, seed: 0 };
   return <NewJob first={first} />;
 }
 
 function NewJob({ first }: { first: Draft }) {
   const t = words.use();
-  const go = useNavigate();
   const { role } = useSession();
   const [draft, setDraft] = useState(first);
+  const go = useUnsaved(draft !== first);
   const set = (change: Partial<Draft>) => setDraft((now) => ({ ...now, ...change }));
   const models = useModelVersions();
   const data = useDatasetPick(draft.dataset);
@@ -73,10 +77,11 @@ function NewJob({ first }: { first: Draft }) {
     staleTime: 60_000,
     placeholderData: (before) => before,
   });
-  const schema = methods.data?.data.find((each) => each.scale === draft.scale)?.hyperparameters ?? [];
+  const schema = methods.data?.data.find((each) => each.method === draft.method && each.scale === draft.scale)?.hyperparameters ?? [];
+  const served = [...new Set(methods.data?.data.map((each) => each.method))];
   const { base, dataset } = draft;
   // A name that does not fit is told at its field; the estimate does not depend on it.
-  const ask: JobIn | null = base === undefined || dataset === undefined ? null : { ...draft, base, dataset, name: NAME.test(draft.name) ? draft.name : "draft" };
+  const ask: JobIn | null = base === undefined || dataset === undefined || (draft.method === "grpo" && !draft.grader) ? null : { ...draft, base, dataset, name: NAME.test(draft.name) ? draft.name : "draft" };
   const settled = useSettled(ask === null ? "" : JSON.stringify({ ...ask, name: "draft" }));
   const plan = useQuery({
     queryKey: ["jobsEstimate", settled],
@@ -85,13 +90,13 @@ function NewJob({ first }: { first: Draft }) {
     staleTime: 30_000,
     placeholderData: (before) => before,
   });
-  const create = useMutation({ ...jobsCreateMutation(), onSuccess: (job) => void go(`/training/${job.id}`) });
+  const create = useMutation({ ...jobsCreateMutation(), onSuccess: (job) => go(`/training/${job.id}`) });
   const named = NAME.test(draft.name);
   return (
     <Page title={t("form.title")} lead={t("form.lead")} above={[{ to: "/training", title: t("title") }]}>
       {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <div className="form-beside">
-        <Form layout="vertical" onFinish={() => ask !== null && named && create.mutate({ body: ask })}>
+        <Form layout="vertical" onFinish={() => ask !== null && named && !create.isPending && create.mutate({ body: ask })}>
           <Card>
             <Form.Item
               label={t("form.name")}
@@ -124,6 +129,15 @@ function NewJob({ first }: { first: Draft }) {
                 onChange={(version) => set({ held_out: version ?? null })}
               />
             </Form.Item>
+            <Form.Item label={t("form.method")} {...(draft.method !== "sft" && { extra: t(draft.method === "dpo" ? "form.method.dpo.why" : "form.method.grpo.why") })}>
+              <Radio.Group
+                aria-label={t("form.method")}
+                value={draft.method}
+                onChange={(event) => set({ method: event.target.value as MethodEnum, hyperparameters: {}, grader: null })}
+                options={served.map((method) => ({ value: method, label: t(`form.method.${method}`) }))}
+              />
+            </Form.Item>
+            {draft.method === "grpo" && <Grader grader={draft.grader ?? null} onChange={(grader) => set({ grader })} />}
             <Form.Item label={t("form.scale")}>
               <Radio.Group
                 aria-label={t("form.scale")}

@@ -25,6 +25,7 @@ export function codeOf(ask: JobIn): Code[] {
     ["--held-out", ask.held_out ?? ""],
     ["--model", ask.model ?? ""],
     ["--method", ask.method ?? ""],
+    ["--grader", ask.grader ? "grader.json" : ""],
     ["--scale", ask.scale ?? ""],
     ["--seed", ask.seed === undefined ? "" : String(ask.seed)],
     ["--workers", ask.workers === undefined || ask.workers === 1 ? "" : String(ask.workers)],
@@ -58,6 +59,6 @@ export function codeOf(ask: JobIn): Code[] {
         `    print(job["phase"], job["progress"]["percent"], job["reason"])`,
       ].join("\n"),
     },
-    { name: "CLI", text: ["slipway jobs create", ...options.map(([name, value]) => `${name} ${quote(value ?? "")}`)].join(" \\\n  ") },
+    { name: "CLI", text: [...(ask.grader ? [`cat > grader.json <<'END'\n${JSON.stringify(ask.grader, null, 2)}\nEND\n`] : []), ["slipway jobs create", ...options.map(([name, value]) => `${name} ${quote(value ?? "")}`)].join(" \\\n  ")].join("") },
   ];
 }

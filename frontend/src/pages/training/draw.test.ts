@@ -6,6 +6,11 @@ const run = { name: "a", curves: { loss: [[1, 2], [2, 0]] as [number, number][],
 
 test("held-out curves belong to the family of the training curve, and loss comes first", () => {
   expect(families([run])).toEqual(["loss", "tokens"]);
+  expect(families([{ name: "b", curves: { kl: [], loss: [], held_out_reward: [] } }])).toEqual(["reward", "loss", "kl"]);
+});
+
+test("what a run uses of its machine is no curve of learning", () => {
+  expect(families([{ name: "c", curves: { loss: [], cpu_cores: [], memory_bytes: [], gpu_memory_bytes: [] } }])).toEqual(["loss"]);
 });
 
 test("the drawing has exactly the points that were told, without what a logarithm cannot show", () => {

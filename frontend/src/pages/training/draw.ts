@@ -4,12 +4,23 @@ import type { Curves } from "@/api/curves";
 
 export type Drawn = { name: string; curves: Curves };
 
-/** Names of curves without the prefix that tells held-out rows from training rows, each once, loss first. */
+/** Names of curves without the prefix that tells held-out rows from training rows, each once; first what tells most. */
 export function families(runs: Drawn[]): string[] {
   const names = new Set(runs.flatMap((run) => Object.keys(run.curves).map((name) => name.replace(/^held_out_/, ""))));
-  return [...names].sort((a, b) => Number(b === "loss") - Number(a === "loss") || a.localeCompare(b));
+  for (const { name } of RESOURCES) names.delete(name);
+  const rank = (name: string) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  return [...names].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
+/** What a run uses of its machine is told among its curves, and shown apart: name, and how much makes one on the axis. */
+export const RESOURCES = [
+  { name: "cpu_cores", unit: 1 },
+  { name: "memory_bytes", unit: 1e9 },
+  { name: "gpu_memory_bytes", unit: 1e9 },
+] as const;
+
+// A loss says nothing where rewards are what is learnt from.
+const FIRST = ["reward", "loss"];
 const COLOURS = ["#3b7cff", "#e8833a", "#2f9e6e", "#9a5bd0", "#c8485f", "#5f7d95"];
 
 export function optionOf(runs: Drawn[], family: string, log: boolean, say: { train: string; heldOut: string; step: string }): EChartsCoreOption {

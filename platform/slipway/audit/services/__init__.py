@@ -10,7 +10,7 @@ from slipway.audit.services.reading import (
     verify_stored,
 )
 from slipway.audit.services.recording import record, scrubbed
-from slipway.audit.services.signing import public_key, seal
+from slipway.audit.services.signing import public_key, seal, sign
 
 __all__ = [
     "acts_since",
@@ -23,5 +23,6 @@ __all__ = [
     "record",
     "scrubbed",
     "seal",
+    "sign",
     "verify_stored",
 ]

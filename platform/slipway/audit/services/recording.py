@@ -14,11 +14,13 @@ from slipway.audit.models import Entry, Head
 from slipway.audit.rules import chain
 
 _SECRET = re.compile(
-    r"pass(word|phrase)|secret|token|private|credential|authorization|signature|link$",
+    r"pass(word|phrase|code)|secret|token|private|credential|authorization|signature|link$",
     re.IGNORECASE,
 )
 #: Counts of tokens are no secrets.
 _HARMLESS = re.compile(r"tokens|_token_|price", re.IGNORECASE)
+_OUR_KEY = re.compile(r"sk-slip-[\w-]{16,}")
+_QUERY = re.compile(r"(https?://[^\s?#]+)[?#]\S+")
 #: Of one value's JSON; longer ones keep only their size.
 _LONGEST = 16_384
 HIDDEN = "[hidden]"
@@ -34,8 +36,9 @@ def scrubbed(value: Any, name: str = "") -> Any:
         return [scrubbed(inner) for inner in value]
     if isinstance(value, str):
         # A signed address is a credential; so is whatever looks like one of our keys.
-        clean = re.sub(r"sk-slip-[\w-]{16,}", HIDDEN, value)
-        return re.sub(r"(https?://[^\s?#]+)[?#]\S+", r"\1?" + HIDDEN, clean)
+        if "sk-slip-" in value:
+            value = _OUR_KEY.sub(HIDDEN, value)
+        return _QUERY.sub(r"\1?" + HIDDEN, value) if "://" in value else value
     if isinstance(value, int | float | bool | None):
         return value
     return str(value)
@@ -70,14 +73,15 @@ def record(
 
     Raises what the database raises: who cannot record must not change anything.
     """
-    with transaction.atomic():
-        last = Head.objects.select_for_update().filter(pk=1)
-        head = last.first()
-        if head is None:
+    # No savepoint: where an entry cannot be written, nothing around it may be kept either.
+    with transaction.atomic(savepoint=False):
+        last = Head.objects.select_for_update().filter(pk=1).values_list("number", "hash")
+        found = list(last.all())
+        if not found:
             # The very first entry; of two at once both find the one row that was made.
             Head.objects.get_or_create(pk=1)
-            head = last.get()
-        number = head.number + 1
+            found = list(last.all())
+        number, before_it = found[0][0] + 1, found[0][1]
         body = chain.canonical(
             {
                 "number": number,
@@ -97,7 +101,7 @@ def record(
                 "origin": origin,
             }
         )
-        made = chain.link(head.hash, body)
+        made = chain.link(before_it, body)
         Entry.objects.create(
             number=number,
             at=at,
@@ -110,6 +114,5 @@ def record(
             subject=subject[:200],
             request_id=request_id,
         )
-        head.number, head.hash = number, made
-        head.save(update_fields=["number", "hash"])
+        Head.objects.filter(pk=1).update(number=number, hash=made)
     return number

@@ -38,6 +38,11 @@ def public_key() -> bytes:
     return _private_key().public_key().public_bytes_raw()
 
 
+def sign(text: bytes) -> bytes:
+    """The installation's own signature (Ed25519) over `text`, whose beginning says what it is."""
+    return _private_key().sign(text)
+
+
 def seal(*, now: datetime) -> Digest | None:
     """Sign the end of the chain as it is now; None if nothing was added since the last digest."""
     head = Head.objects.filter(pk=1).first()

@@ -8,6 +8,7 @@ urlpatterns = [
     path("dataset-formats", datasets.FormatsView.as_view()),
     path("datasets", datasets.DatasetsView.as_view()),
     path("datasets/<uuid:dataset_id>", datasets.DatasetView.as_view()),
+    path("datasets/<uuid:dataset_id>/restore", datasets.DatasetRestoreView.as_view()),
     path("datasets/<uuid:dataset_id>/versions", versions.VersionsView.as_view()),
     path("dataset-versions/<uuid:version_id>", versions.VersionView.as_view()),
     path("dataset-versions/<uuid:version_id>/upload", versions.UploadView.as_view()),

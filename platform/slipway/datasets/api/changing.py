@@ -21,6 +21,7 @@ class EditsView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [MayChange]
     serializer_class = shapes.DatasetEditsIn
+    waits = True
 
     @extend_schema(request=shapes.DatasetEditsIn, responses={201: shapes.DatasetVersionOut})
     def post(self, request: Request, version_id: UUID) -> Response:

@@ -6,17 +6,20 @@ import dataclasses
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core.editing import Guarded
+from slipway.core.http import Named
 from slipway.datasets import services
 from slipway.datasets.api import shapes
 from slipway.datasets.models import Dataset
 from slipway.datasets.services.facts import dataset_of
 from slipway.tenancy.permissions import MayChange
+from slipway.tenancy.services import Level
 from slipway_contracts.formats import CATALOGUE, LIMITS, RULES
 
 
@@ -41,6 +44,7 @@ class DatasetsView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [MayChange]
     serializer_class = shapes.DatasetOut
+    pagination_class = Named
 
     def get_queryset(self) -> Any:
         return Dataset.objects.filter(project_id=self.request.user.project_id)
@@ -49,11 +53,13 @@ class DatasetsView(GenericAPIView[Any]):
         parameters=[
             OpenApiParameter("name", str, description="the whole name"),
             OpenApiParameter("search", str, description="a part of the name, in any case"),
+            OpenApiParameter("deleted", bool, description="what lies in the bin, instead"),
         ],
         responses=shapes.DatasetOut(many=True),
     )
     def get(self, request: Request) -> Response:
-        found = self.get_queryset()
+        binned = request.query_params.get("deleted", "").lower() == "true"
+        found = self.get_queryset().filter(deleted_at__isnull=not binned)
         if name := request.query_params.get("name"):
             found = found.filter(name=name)
         if part := request.query_params.get("search"):
@@ -92,7 +98,30 @@ class DatasetView(Guarded):
         )
         return Response(shapes.DatasetOut(dataset).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(
+        parameters=[OpenApiParameter("bin", bool, description="so that it can be restored")],
+        responses={204: None},
+    )
     def delete(self, request: Request, dataset_id: UUID) -> Response:
-        services.delete_dataset(project_id=request.user.project_id, dataset_id=dataset_id)
+        """For good; with `bin`, into the bin, where it lies for SLIPWAY_BIN_DAYS."""
+        which = {"project_id": request.user.project_id, "dataset_id": dataset_id}
+        if request.query_params.get("bin", "").lower() == "true":
+            services.bin_dataset(**which, now=timezone.now())
+        else:
+            services.delete_dataset(**which)
         return Response(status=204)
+
+
+class DatasetRestoreView(GenericAPIView[Any]):
+    """Bring a dataset back from the bin, with all its versions."""
+
+    permission_classes: ClassVar = [MayChange]
+    levels: ClassVar = {"POST": Level.FULL}
+    serializer_class = shapes.DatasetOut
+
+    @extend_schema(operation_id="datasets_restore", request=None, responses=shapes.DatasetOut)
+    def post(self, request: Request, dataset_id: UUID) -> Response:
+        dataset = services.restore_dataset(
+            project_id=request.user.project_id, dataset_id=dataset_id
+        )
+        return Response(shapes.DatasetOut(dataset).data)

@@ -43,7 +43,7 @@ class DatasetEditIn(serializers.Serializer[Any]):
 class DatasetOut(serializers.ModelSerializer[Dataset]):
     class Meta:
         model = Dataset
-        fields = ["id", "name", "description", "made_by", "created_at"]
+        fields = ["id", "name", "description", "made_by", "created_at", "deleted_at"]
 
 
 class DatasetVersionIn(serializers.Serializer[Any]):

@@ -94,6 +94,7 @@ class UploadView(_VersionView):
     """
 
     serializer_class = shapes.DatasetUploadOut
+    waits = True
 
     @extend_schema(request=shapes.DatasetUploadIn, responses=shapes.DatasetUploadOut)
     def post(self, request: Request, version_id: UUID) -> Response:
@@ -122,6 +123,8 @@ class UploadView(_VersionView):
 class FinishView(_VersionView):
     """All parts are there: join them and let the worker check the rows."""
 
+    waits = True
+
     @extend_schema(request=None, responses=shapes.DatasetVersionOut)
     def post(self, request: Request, version_id: UUID) -> Response:
         version = uploads.finish(
@@ -132,6 +135,8 @@ class FinishView(_VersionView):
 
 class ImportView(_VersionView):
     """Fill from a path on the server or a URL, each only where the installation allows it."""
+
+    waits = True
 
     @extend_schema(request=shapes.DatasetImportIn, responses=shapes.DatasetVersionOut)
     def post(self, request: Request, version_id: UUID) -> Response:

@@ -1,17 +1,20 @@
 """What others may ask of datasets: facts about versions, holds, and the verbs behind the API."""
 
 from slipway.datasets.services.catalogue import (
+    bin_dataset,
     create_dataset,
     create_version,
     delete_dataset,
     delete_version,
     describe_dataset,
     publish,
+    restore_dataset,
 )
 from slipway.datasets.services.facts import (
     InUse,
     NotPublished,
     VersionFact,
+    any_dataset,
     fact,
     hold,
     holders,
@@ -25,6 +28,7 @@ from slipway.datasets.services.objects import (
     delete_unpublished,
     from_object,
 )
+from slipway.datasets.services.rows import rows_at
 from slipway.datasets.services.tokens import TokenStatistics, token_statistics
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "NotPublished",
     "TokenStatistics",
     "VersionFact",
+    "any_dataset",
+    "bin_dataset",
     "check_state",
     "create_dataset",
     "create_version",
@@ -48,5 +54,7 @@ __all__ = [
     "published_named",
     "published_version",
     "release",
+    "restore_dataset",
+    "rows_at",
     "token_statistics",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ def create_dataset(
                 field="name",
                 rule="unique in the project",
                 value=name,
-                fix="add a version to it, or take another name",
+                fix="add a version to it, bring it back from the bin, or take another name",
             ),
         ) from error
 
@@ -124,15 +125,47 @@ def delete_version(*, project_id: UUID, version_id: UUID) -> None:
         _remove([version])
 
 
-def delete_dataset(*, project_id: UUID, dataset_id: UUID) -> None:
-    """Remove a dataset with all its versions; InUse names what still needs one of them."""
+@transaction.atomic
+def bin_dataset(*, project_id: UUID, dataset_id: UUID, now: datetime) -> None:
+    """Put a dataset into the bin; InUse names what still needs one of its versions."""
     dataset = dataset_of(project_id=project_id, dataset_id=dataset_id)
+    _refuse_if_held(list(Version.objects.filter(dataset=dataset).select_related("dataset")))
+    Dataset.objects.filter(pk=dataset.pk).update(deleted_at=now)
+
+
+def restore_dataset(*, project_id: UUID, dataset_id: UUID) -> Dataset:
+    """Bring a dataset back from the bin, as it was; one that is not in it stays as it is."""
+    dataset = dataset_of(project_id=project_id, dataset_id=dataset_id, binned=True)
+    Dataset.objects.filter(pk=dataset.pk).update(deleted_at=None)
+    dataset.deleted_at = None
+    return dataset
+
+
+def empty_bin(*, until: datetime) -> None:
+    """Delete for good what was put into the bin before `until`."""
+    old = Dataset.objects.filter(deleted_at__lt=until).order_by("deleted_at", "pk")
+    for dataset in old:
+        with suppress(InUse):
+            delete_dataset(project_id=dataset.project_id, dataset_id=dataset.pk)
+
+
+def delete_dataset(*, project_id: UUID, dataset_id: UUID) -> None:
+    """Remove a dataset with all its versions, for good; InUse names what still needs one."""
+    dataset = dataset_of(project_id=project_id, dataset_id=dataset_id, binned=True)
     with transaction.atomic():
         _remove(list(Version.objects.filter(dataset=dataset).select_related("dataset")))
         dataset.delete()
 
 
 def _remove(versions: list[Version]) -> None:
+    ids = _refuse_if_held(versions)
+    Version.objects.filter(pk__in=ids).delete()
+    for version in versions:
+        transaction.on_commit(lambda version=version: remove_objects(version))
+
+
+def _refuse_if_held(versions: list[Version]) -> list[UUID]:
+    """Lock the versions and return their ids; InUse where somebody needs one."""
     ids = [version.pk for version in versions]
     Version.objects.select_for_update().filter(pk__in=ids).order_by("pk").first()
     holds = Hold.objects.filter(version_id__in=ids).order_by("created_at", "pk")
@@ -151,9 +184,7 @@ def _remove(versions: list[Version]) -> None:
                 for number, holder in holders
             ),
         )
-    Version.objects.filter(pk__in=ids).delete()
-    for version in versions:
-        transaction.on_commit(lambda version=version: remove_objects(version))
+    return ids
 
 
 def remove_objects(version: Version) -> None:

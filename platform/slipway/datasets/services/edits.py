@@ -15,7 +15,7 @@ import msgspec
 
 from slipway import backends
 from slipway.backends.objects import Missing
-from slipway.core import nudge
+from slipway.core import nudge, together
 from slipway.core.errors import Conflict, Detail, Invalid
 from slipway.datasets.models import Phase, Version
 from slipway.datasets.services import catalogue, fetch, reading, rows
@@ -48,6 +48,7 @@ def start(
     upon_source = _judge(parent, edits)
     key = f"{catalogue.folder_of(parent)}edits-{secrets.token_hex(6)}.json"
     backends.objects().put(key, msgspec.json.encode(edits))
+    together.begin()
     label = f"{parent.dataset.name}@{parent.number}"
     source = {
         "kind": "edited",

@@ -50,16 +50,22 @@ class VersionFact:
         return f"{self.name}@{self.number}"
 
 
-def dataset_of(*, project_id: UUID, dataset_id: UUID) -> Dataset:
+def any_dataset(*, project_id: UUID) -> bool:
+    """Whether the project has a dataset."""
+    return Dataset.objects.filter(project_id=project_id, deleted_at=None).exists()
+
+
+def dataset_of(*, project_id: UUID, dataset_id: UUID, binned: bool = False) -> Dataset:
+    """A dataset of the project; what lies in the bin is there only for who asks for it, too."""
     found = Dataset.objects.filter(pk=dataset_id, project_id=project_id).first()
-    if found is None:
+    if found is None or (found.deleted_at is not None and not binned):
         raise NotFound("There is no such dataset in this project.")
     return found
 
 
 def version_of(*, project_id: UUID, version_id: UUID) -> Version:
     found = (
-        Version.objects.filter(pk=version_id, project_id=project_id)
+        Version.objects.filter(pk=version_id, project_id=project_id, dataset__deleted_at=None)
         .select_related("dataset")
         .first()
     )
@@ -121,7 +127,7 @@ def published_version(*, project_id: UUID, version_id: UUID) -> VersionFact:
 def published_named(*, project_id: UUID, name: str, number: int | None = None) -> VersionFact:
     """As `published_version`, by the dataset's name; the newest published one if no number."""
     found = Version.objects.filter(
-        project_id=project_id, dataset__name=name, phase=Phase.PUBLISHED
+        project_id=project_id, dataset__name=name, dataset__deleted_at=None, phase=Phase.PUBLISHED
     ).order_by("-number")
     version = (found if number is None else found.filter(number=number)).first()
     if version is None:

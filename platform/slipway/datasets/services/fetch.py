@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,16 +199,20 @@ def _get(url: str) -> Iterator[Any]:
 def resolve(host: str, port: int) -> str:
     """One address of the host, judged: public, or listed itself. FetchFailed otherwise."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise FetchFailed(f"{host} has no address: {error.strerror}") from error
-    except UnicodeError as error:
-        raise FetchFailed(f"{host} cannot be the name of a host") from error
-    for *_, sockaddr in found:
-        address = str(sockaddr[0])
-        if not (addresses.is_public(address) or _listed(address, port)):
-            raise FetchFailed(
-                f"{host} is at {address}, which is not public; list that address itself in "
-                "SLIPWAY_IMPORT_HOSTS if it is meant"
-            )
-    return str(found[0][4][0])
+        return addresses.resolve(host, port, networks=_listed_addresses(port))[0][0]
+    except addresses.NoAddress as error:
+        raise FetchFailed(str(error)) from error
+    except addresses.NotAllowed as error:
+        fix = "list its address itself in SLIPWAY_IMPORT_HOSTS if it is meant"
+        raise FetchFailed(f"{error}; {fix}") from error
+
+
+def _listed_addresses(port: int) -> list[addresses.Network]:
+    """Entries of IMPORT_HOSTS that are addresses, with this port or any."""
+    found: list[addresses.Network] = []
+    for entry in settings.IMPORT_HOSTS:
+        ported = entry.startswith("[") or entry.count(":") == 1
+        text = entry.removesuffix(f":{port}") if ported else entry
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.ip_network(ipaddress.ip_address(text.strip("[]"))))
+    return found

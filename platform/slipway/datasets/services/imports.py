@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from slipway import backends
-from slipway.core import nudge
+from slipway.core import nudge, together
 from slipway.core.errors import Conflict, Detail, Invalid
 from slipway.core.lifecycle import advance
 from slipway.datasets.models import Phase, Version
@@ -46,6 +46,7 @@ def start(
             "An upload is under way for this version.",
             Detail(field="upload", rule="none", fix=f"DELETE …/{version.pk}/upload first"),
         )
+    together.begin()
     reason = catalogue.waiting_for(source)
     advance(version, Phase.IMPORTING, now=now, reason=reason, source=source)
     nudge.soon(Version)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 import msgspec
 
+from slipway.core import parsing
 from slipway.datasets.services.unpack import Unreadable
 from slipway_contracts.formats import (
     HEAD_BYTES,
@@ -125,12 +126,13 @@ def too_long(length: int) -> Fault:
 
 def decode(line: bytes) -> Any:
     """The JSON value of a line, or the Fault that says where and why it is none."""
+    if parsing.too_deep(line):
+        fix = f"flatten it to at most {parsing.DEEPEST} levels of arrays and objects"
+        return Fault(rule="depth", value=shown(_text(line[:100])), fix=fix)
     try:
         return msgspec.json.decode(line)
     except UnicodeDecodeError:
         return not_utf8(line)
-    except RecursionError:
-        return Fault(rule="depth", value=shown(_text(line[:100])), fix="flatten it")
     except (msgspec.DecodeError, ValueError) as error:
         return _not_json(line, str(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -78,6 +78,35 @@ def page(
                 kept += len(line)
             number += 1
     return RowsPage(rows=found, next_offset=None)
+
+
+def rows_at(
+    *, project_id: UUID, version_id: UUID, numbers: Sequence[int]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Rows of these numbers (from 0, ascending), as many of the first as a page holds.
+
+    Rows that lie near each other are read in one go, others each by a seek.
+    """
+    version = _with_rows(project_id, version_id)
+    found: list[tuple[int, dict[str, Any]]] = []
+    near: list[list[int]] = []
+    for number in numbers:
+        if near and number - near[-1][-1] <= INDEX_STEP:
+            near[-1].append(number)
+        else:
+            near.append([number])
+    kept = 0
+    for run in near:
+        wanted = set(run)
+        with lines_from(version, run[0]) as lines:
+            for number, line in zip(range(run[0], run[-1] + 1), lines, strict=False):
+                if number not in wanted:
+                    continue
+                if found and kept > _PAGE_BYTES:
+                    return found
+                found.append((number, msgspec.json.decode(line)))
+                kept += len(line)
+    return found
 
 
 class _Lines:

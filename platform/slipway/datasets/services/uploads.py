@@ -12,7 +12,7 @@ from django.db import transaction
 
 from slipway import backends
 from slipway.backends.objects import SIGNED_SECONDS, BadUpload, Missing, Part
-from slipway.core import nudge
+from slipway.core import nudge, together
 from slipway.core.errors import Conflict, Detail, Invalid
 from slipway.core.lifecycle import advance, annotate
 from slipway.datasets.models import Phase, Version
@@ -65,17 +65,19 @@ def start(
     part_bytes = LIMITS.part_bytes
     while part_bytes * LIMITS.max_parts < size_bytes:
         part_bytes *= 2
+    upload_id = store.start_upload(key)
+    together.begin()
     annotate(
         version,
         reason="waiting for the parts of the upload",
         source={"kind": "upload", "filename": filename[:200]},
         source_key=key,
-        upload_id=store.start_upload(key),
+        upload_id=upload_id,
         upload_size_bytes=size_bytes,
         upload_part_bytes=part_bytes,
     )
     if old_id:
-        _forget(old_key, old_id)
+        transaction.on_commit(lambda: _forget(old_key, old_id))
     return plan(version, now=now)
 
 
@@ -124,6 +126,7 @@ def finish(*, project_id: UUID, version_id: UUID, now: datetime) -> Version:
     version = _uploading(project_id, version_id)
     if not _joined(version):
         _join(version, now=now)
+    together.begin()
     with transaction.atomic():
         kept = Version.objects.select_for_update().get(pk=version.pk)
         if kept.phase == Phase.DRAFT and kept.upload_id != version.upload_id:
@@ -183,7 +186,7 @@ def abort(*, project_id: UUID, version_id: UUID) -> None:
             upload_id="",
             upload_size_bytes=0,
         )
-    _forget(key, upload_id)
+        transaction.on_commit(lambda: _forget(key, upload_id))
 
 
 def last_touched(version: Version) -> datetime:

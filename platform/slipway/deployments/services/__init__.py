@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from slipway.deployments.services.facts import (
     Route,
+    State,
     deployment_row,
     is_deployed,
     routes,
+    states,
 )
 from slipway.deployments.services.sleeping import (
     LEAST_SLEEP_SECONDS,
@@ -31,6 +33,7 @@ __all__ = [
     "MOST_SLEEP_SECONDS",
     "NAME",
     "Route",
+    "State",
     "change",
     "create",
     "delete",
@@ -40,6 +43,7 @@ __all__ = [
     "routes",
     "scale",
     "start",
+    "states",
     "stop",
     "swap",
     "wake",

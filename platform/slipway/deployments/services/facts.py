@@ -85,6 +85,38 @@ def _route(deployment: Deployment, revision: Revision | None) -> Route:
     )
 
 
+#: Phases that stay as they are while nobody does anything.
+_STILL = {Phase.LIVE, Phase.SLEEPING, Phase.STOPPED, Phase.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How a deployment stands: whether it answers, and whether it is on its way elsewhere."""
+
+    id: UUID
+    name: str
+    phase: str
+    reason: str
+    answers: bool
+    moves: bool
+
+
+def states(*, project_id: UUID) -> list[State]:
+    """The project's deployments, newest first; two queries."""
+    rows = Deployment.objects.filter(project_id=project_id).exclude(phase=Phase.DELETED)
+    return [
+        State(
+            id=row.pk,
+            name=row.name,
+            phase=row.phase,
+            reason=row.reason,
+            answers=any(each.phase == RevisionPhase.SERVING for each in row.revisions.all()),
+            moves=row.phase not in _STILL,
+        )
+        for row in rows.order_by("-created_at", "pk").prefetch_related("revisions")
+    ]
+
+
 def is_deployed(*, project_id: UUID, name: str) -> bool:
     """Whether a deployment of this name is there, answering or not."""
     found = Deployment.objects.filter(project_id=project_id, name=name)

@@ -7,6 +7,7 @@ one lives on for the requests it has begun.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from django.db import transaction
 
 from slipway import backends
 from slipway.backends.compute import ComputeUnavailable
+from slipway.capacity import services as capacity
 from slipway.core import lifecycle
 from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
 from slipway.deployments.services import sleeping, verbs
@@ -194,7 +196,8 @@ def _next_try(revision: Revision) -> datetime:
 
 def _send(revision: Revision, now: datetime) -> None:
     lifecycle.annotate(revision, reason=revision.reason, sent_at=now)
-    backends.compute().apply(revision.workload())
+    queue = capacity.queue_of(project_id=revision.project_id)
+    backends.compute().apply(dataclasses.replace(revision.workload(), queue=queue))
 
 
 def _take_down(deployment: Deployment, now: datetime) -> None:

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from slipway.door.api import (
     batches,
     completions,
+    conversations,
     document,
     evals,
     files,
@@ -67,6 +68,12 @@ urlpatterns = [
     path("responses/<str:response_id>", responses.ResponseView.as_view()),
     path("responses/<str:response_id>/cancel", responses.CancelView.as_view()),
     path("responses/<str:response_id>/input_items", responses.InputItemsView.as_view()),
+    path("conversations", conversations.ConversationsView.as_view()),
+    path("conversations/<str:conversation_id>", conversations.ConversationView.as_view()),
+    path("conversations/<str:conversation_id>/items", conversations.ItemsView.as_view()),
+    path(
+        "conversations/<str:conversation_id>/items/<str:item_id>", conversations.ItemView.as_view()
+    ),
     path("moderations/policy", moderate.PolicyView.as_view()),
     *organization.urlpatterns,
     path("models/<path:model>", tuning.ModelView.as_view()),

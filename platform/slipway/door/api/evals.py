@@ -47,7 +47,12 @@ class _View(DoorView):
 
 
 class EvalsView(_View):
+    waits = True
+
     def get(self, request: Request) -> Response:
+        if (given := request.query_params.get("order_by", "created_at")) != "created_at":
+            text = f"Evals are listed by created_at, not by {given[:50]!r}."
+            raise Bad(text, param="order_by")
         return Response(
             paging.page(
                 evals.rows(project_id=self.project_id),
@@ -60,6 +65,7 @@ class EvalsView(_View):
 
     def post(self, request: Request) -> Response:
         new = self.body(_New)
+        evals.check_schema(new.data_source_config)
 
         def make() -> dict[str, Any]:
             return evals.shown(
@@ -94,6 +100,8 @@ class EvalView(_View):
 
 
 class RunsView(_View):
+    waits = True
+
     def get(self, request: Request, eval_id: str) -> Response:
         rows = EvalRun.objects.filter(eval=self.parent(eval_id)).select_related("eval")
         if status := request.query_params.get("status"):
@@ -113,6 +121,7 @@ class RunsView(_View):
 
     def post(self, request: Request, eval_id: str) -> Response:
         parent, new = self.parent(eval_id), self.body(_NewRun)
+        evals.check_items(parent, new.data_source, now=timezone.now())
 
         def make() -> dict[str, Any]:
             run = evals.start_run(

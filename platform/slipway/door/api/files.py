@@ -27,9 +27,11 @@ _FIELDS = {"purpose", "expires_after[anchor]", "expires_after[seconds]"}
 
 class FilesView(DoorView):
     module = "datasets"
+    waits = True
 
     def get(self, request: Request) -> Response:
-        purpose = request.query_params.get("purpose", "")
+        if purpose := request.query_params.get("purpose", ""):
+            files.check_purpose(purpose, listed=True)
         rows = files.rows(project_id=self.project_id, now=timezone.now(), purpose=purpose)
         return Response(
             paging.page(

@@ -29,6 +29,7 @@ class _Validate(words.Request):
 
 class RunView(DoorView):
     module = "evaluation"
+    waits = True
 
     def post(self, request: Request) -> Response:
         wish = self.body(_Run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
 from slipway.door.api import manners
+from slipway.door.services import asked
 from slipway.door.services.words import Bad
+
+logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,7 +33,13 @@ Headers = list[tuple[bytes, bytes]]
 MOST_BYTES = 8 * 1024 * 1024
 BODY_SECONDS = 15.0
 #: What of the gateway's headers its answer here has as well.
-_PASSED_ON = (b"x-request-id", b"x-ratelimit-", b"retry-after", b"x-should-retry")
+_PASSED_ON = (
+    b"x-request-id",
+    b"x-ratelimit-",
+    b"retry-after",
+    b"x-should-retry",
+    b"openai-organization",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +85,11 @@ class Exchange:
         self.method, self.path = scope["method"], scope["path"]
         given = dict(scope["headers"])
         self.authorization: bytes | None = given.get(b"authorization")
+        self.idempotency_key = given.get(b"idempotency-key", b"").decode("latin-1")
+        retries = given.get(b"x-stainless-retry-count", b"0").strip()
+        self.retried = retries not in {b"", b"0"}
+        #: Told the answer, so that a repetition of this request gets the same.
+        self.claim: asked.Claim | None = None
         self.gone = asyncio.Event()
         self._length = given.get(b"content-length", b"0")
         self._gateway, self._receive, self._send = gateway, receive, send
@@ -162,6 +177,13 @@ class Exchange:
         self, status: int, body: Any, *, like: Headers | None = None, more: Headers | None = None
     ) -> None:
         """A JSON answer; `like` are headers of the gateway's answer that it rests on."""
+        if status == 200 and self.claim is not None:
+            claim, self.claim = self.claim, None
+            try:
+                await with_rows(lambda: claim.done(status, body))
+            except DatabaseError as error:
+                # The answer was paid for; it is told all the same.
+                logger.error("an answer was not remembered: %s", error)  # noqa: TRY400 - the cause is in the message
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         length = (b"content-length", b"%d" % len(data))
         await self.start(status, [*self.headers(like), *(more or ()), length])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import msgspec
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from rest_framework import exceptions, views
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny
@@ -17,7 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.backends.objects import StorageFull
-from slipway.core.errors import Refused, Unavailable
+from slipway.core import parsing, together
+from slipway.core.errors import Conflict, Refused, Unavailable
 from slipway.door.services import asked, words
 from slipway.door.services.words import Bad
 from slipway.tenancy.authentication import KeyAuthentication
@@ -39,9 +40,13 @@ class DoorView(views.APIView):
     # The door has its own description; the platform's schema is that of /api/v1.
     schema = None
 
+    #: Whose organisation it is, once that is known.
+    organisation: UUID | None = None
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.began = time.perf_counter()
         super().initial(request, *args, **kwargs)
+        self.organisation = getattr(request.user, "organisation_id", None)
 
     @property
     def project_id(self) -> UUID:
@@ -54,6 +59,15 @@ class DoorView(views.APIView):
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         return refuse
 
+    def handle_exception(self, exc: Exception) -> Response:
+        key = self.request.headers.get("idempotency-key", "")
+        if isinstance(exc, Bad) and key and self.request.method == "POST":
+            try:
+                asked.check_unused(project_id=self.project_id, path=self.request.path, key=key)
+            except (Conflict, DatabaseError) as error:
+                exc = error
+        return super().handle_exception(exc)
+
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002 - as DRF calls it
         # Whatever a client says it accepts (files as bytes, say), errors are JSON.
         return self.get_renderers()[0], "application/json"
@@ -65,6 +79,8 @@ class DoorView(views.APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         done = super().finalize_response(request, response, *args, **kwargs)
         done["openai-version"] = "2020-10-01"
+        if self.organisation is not None:
+            done["openai-organization"] = f"org-{self.organisation.hex}"
         spent = time.perf_counter() - getattr(self, "began", time.perf_counter())
         done["openai-processing-ms"] = str(int(spent * 1000))
         return done
@@ -74,9 +90,15 @@ class DoorView(views.APIView):
         return read(self.request._request.body, kind)
 
     def once(
-        self, given: Any, make: Callable[[], dict[str, Any]], *, status: int = 200
+        self,
+        given: Any,
+        make: Callable[[], dict[str, Any]],
+        *,
+        status: int = 200,
+        secret: bool = False,
     ) -> Response:
-        """Do it, or answer as the first time if this is a repetition."""
+        """Do it, or answer as the first time if this is a repetition; a `secret` is kept sealed."""
+        together.begin()
         headers = self.request.headers
         code, body = asked.once(
             project_id=self.project_id,
@@ -85,6 +107,7 @@ class DoorView(views.APIView):
             key=headers.get("idempotency-key", ""),
             retried=headers.get("x-stainless-retry-count", "0").strip() not in {"", "0"},
             make=lambda: (status, make()),
+            secret=secret,
         )
         return Response(body, status=code)
 
@@ -102,8 +125,8 @@ class UnknownView(DoorView):
         path = request.path[:200]
         answer = Response(
             error_body(
-                f"Unknown request URL: {request.method} {path}. docs/openai.md lists what is "
-                "served here.",
+                f"Unknown request URL: {request.method} {path}. GET /v1/openapi.json lists what is "
+                "served, docs/openai.md what is not.",
                 code="unknown_url",
             ),
             status=404,
@@ -116,17 +139,21 @@ def read(data: bytes, kind: type[S]) -> S:
     """Decode and check a JSON object."""
     try:
         data.decode()
-        if b"\\u0000" in data:
-            raise Bad("The body holds the character U+0000, which nothing here can keep.")
+        if parsing.too_deep(data):
+            raise Bad(
+                f"The body nests arrays and objects deeper than {parsing.DEEPEST} levels; "
+                "flatten it."
+            )
+        # Looked for only where it may be: what else is no text, msgspec refuses.
+        if b"\\u0000" in data and (wrong := parsing.unstorable(msgspec.json.decode(data))):
+            raise Bad(f"The body holds {wrong}, which is no character of a text.")
         return msgspec.json.decode(data or b"{}", type=kind)
     except UnicodeDecodeError as error:
         raise Bad(
             f"The body is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}."
         ) from error
-    except RecursionError as error:
-        raise Bad("The body nests arrays and objects too deep; flatten it.") from error
     except msgspec.ValidationError as error:
-        raise words.misshapen(str(error)) from error
+        raise words.misshapen(str(error), kind=kind) from error
     except msgspec.DecodeError as error:
         raise Bad(f"The body is not valid JSON: {error}. Send one JSON object.") from error
 
@@ -135,6 +162,8 @@ def error_body(
     message: str, *, status: int = 400, code: str | None = None, param: str | None = None
 ) -> dict[str, Any]:
     kind = "server_error" if status >= 500 else "invalid_request_error"
+    if status == 429:
+        kind = code or kind
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
@@ -187,6 +216,10 @@ def _refused(error: Refused) -> Response:
     headers = {}
     if status == 503:
         headers["retry-after"] = "5"
+    if status == 429:
+        # The one thing that is limited here is money; requests are the gateway's to limit.
+        code, param = words.NO_QUOTA, None
+        headers["x-should-retry"] = "false"
     if status == 409:
         # Clients send a 409 three times; what stands against it will stand the next time too.
         headers["x-should-retry"] = "true" if getattr(error, "retry", False) else "false"

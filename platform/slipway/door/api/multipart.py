@@ -45,6 +45,13 @@ class _IntoStore(FileUploadHandler):
         return None
 
 
+class _Parser(MultiPartParser):
+    """Keeps every file that has a name: Django drops those of which its own rules leave nothing."""
+
+    def sanitize_file_name(self, file_name: str) -> str:
+        return files.plain_name(file_name)
+
+
 class Form:
     """The fields of a multipart body, and its file, which has landed once the block ends."""
 
@@ -62,11 +69,16 @@ def form(request: Request, *, project_id: UUID, field: str, most_bytes: int) -> 
     """Read the body. The file is kept if the block ends well and forgotten if it does not."""
     raw = request._request
     if not (request.content_type or "").startswith("multipart/form-data"):
-        raise Bad("Send this as multipart/form-data.", param=field, code="invalid_content_type")
+        given = (request.content_type or "").partition(";")[0][:100] or "no type"
+        raise Bad(
+            f"Send this as multipart/form-data with the bytes in the field {field}; this is "
+            f"{given}.",
+            param=field, code="invalid_content_type",
+        )  # fmt: skip
     with contextlib.ExitStack() as stack:
         handler = _IntoStore(stack, project_id, field, most_bytes)
         try:
-            fields, _ = MultiPartParser(raw.META, raw, [handler], "utf-8").parse()
+            fields, _ = _Parser(raw.META, raw, [handler], "utf-8").parse()
         except (MultiPartParserError, SuspiciousOperation, BadRequest, ValueError) as error:
             raise Bad(f"The multipart body cannot be read: {error}") from error
         if handler.landed is None:

@@ -30,7 +30,7 @@ def page(
     if after := request.query_params.get("after"):
         last = rows.filter(pk=_found(find, after)).first()
         if last is None:
-            raise _unknown(after)
+            raise unknown(after)
         at, key = last.created_at, last.pk
         rows = (
             rows.filter(Q(created_at__gt=at) | Q(created_at=at, pk__gt=key))
@@ -45,15 +45,18 @@ def page(
 def page_of(
     items: Sequence[dict[str, Any]], request: Request, *, default: int = 20, most: int = 100
 ) -> dict[str, Any]:
-    """One page of things that are all at hand, in their order, known by their `id`."""
+    """One page of things that are all at hand, in their order, known by their `id`: the first
+    ones `after` an id, or, with `before` alone, the last ones before it."""
     limit = limit_of(request, default, most)
-    start = 0
-    if after := request.query_params.get("after"):
-        places = [index for index, item in enumerate(items) if item["id"] == after]
-        if not places:
-            raise _unknown(after)
-        start = places[0] + 1
-    return body(list(items[start : start + limit]), has_more=len(items) > start + limit)
+    after, before = (request.query_params.get(name) for name in ("after", "before"))
+    known = {item["id"]: place for place, item in enumerate(items)}
+    for given, name in ((after, "after"), (before, "before")):
+        if given and given not in known:
+            raise unknown(given, name)
+    start = known[after] + 1 if after else 0
+    found = items[start : known[before] if before else None]
+    some = found[-limit:] if before and not after else found[:limit]
+    return body(list(some), has_more=len(found) > limit)
 
 
 def next_page_of(
@@ -108,8 +111,9 @@ def _found(find: Callable[[str], UUID], after: str) -> UUID:
     try:
         return find(after)
     except Exception as error:
-        raise _unknown(after) from error
+        raise unknown(after) from error
 
 
-def _unknown(after: str) -> Bad:
-    return Bad(f"after: there is no {after[:100]!r} in this list.", param="after")
+def unknown(given: str, name: str = "after") -> Bad:
+    """`after` or `before` names nothing that is listed here."""
+    return Bad(f"{name}: there is no {given[:100]!r} in this list.", param=name)

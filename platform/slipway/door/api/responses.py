@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.door import models
-from slipway.door.api import paging
+from slipway.door.api import paging, unattended
 from slipway.door.api.manners import DoorView
-from slipway.door.services import responses
+from slipway.door.services import background, responses
 from slipway.door.services.words import Bad
 from slipway.tenancy.services import Level
 
@@ -19,14 +23,27 @@ class _ResponseView(DoorView):
     levels = {"DELETE": Level.OPERATE}
 
     def row(self, response_id: str) -> models.Response:
-        return responses.of(project_id=self.project_id, response_id=response_id)
+        found = responses.of(project_id=self.project_id, response_id=response_id)
+        return background.looked_at(found, now=timezone.now())
 
 
 class ResponseView(_ResponseView):
-    def get(self, request: Request, response_id: str) -> Response:
-        if request.query_params.get("stream", "false") == "true":
-            raise Bad("A response is shown whole; leave stream out.", param="stream")
-        return Response(self.row(response_id).body)
+    def get(self, request: Request, response_id: str) -> Any:
+        row = self.row(response_id)
+        if request.query_params.get("stream", "false") != "true":
+            return Response(row.body)
+        if not row.body.get("background"):
+            text = "Only a response made in the background is told again as a stream."
+            raise Bad(text, param="stream")
+        after = request.query_params.get("starting_after", "-1")
+        if after != "-1" and not (after.isascii() and after.isdecimal() and len(after) < 10):
+            text = f"starting_after must be a sequence_number, not {after[:50]!r}."
+            raise Bad(text, param="starting_after")
+        told = StreamingHttpResponse(
+            unattended.events(row.pk, after=int(after)), content_type="text/event-stream"
+        )
+        told["cache-control"], told["x-accel-buffering"] = "no-cache", "no"
+        return told
 
     def delete(self, request: Request, response_id: str) -> Response:
         row = self.row(response_id)
@@ -36,7 +53,7 @@ class ResponseView(_ResponseView):
 
 class CancelView(_ResponseView):
     def post(self, request: Request, response_id: str) -> Response:
-        raise responses.not_cancellable(self.row(response_id))
+        return Response(background.cancel(self.row(response_id)).body)
 
 
 class InputItemsView(_ResponseView):

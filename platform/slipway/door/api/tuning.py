@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from slipway.door.api import paging
 from slipway.door.api.manners import DoorView
 from slipway.door.models import FineTune
-from slipway.door.services import graders, models, tune_life, tune_shapes, tuning, words
+from slipway.door.services import graders, models, tune_asks, tune_shapes, tuning, words
 from slipway.door.services.words import Bad
 from slipway_contracts.grading import checking
 
@@ -80,10 +80,10 @@ def _chosen(new: _New) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
         given = dict(msgspec.to_builtins(new.hyperparameters or _Hyperparameters()))
         return "supervised", given, None
     kind = new.method.type
-    if kind not in tune_life.METHODS:
+    if kind not in tune_asks.METHODS:
         raise Bad(
             f"method.type {kind[:40]!r} is not served here; there is: "
-            f"{', '.join(tune_life.METHODS)}.",
+            f"{', '.join(tune_asks.METHODS)}.",
             param="method.type",
             code="unsupported_method",
         )
@@ -124,6 +124,7 @@ def _rewarded(settings: _Reinforcement | None) -> tuple[dict[str, Any], dict[str
 
 class JobsView(DoorView):
     module = "training"
+    waits = True
 
     def get(self, request: Request) -> Response:
         rows = paging.with_metadata(tuning.rows(project_id=self.project_id), request)
@@ -132,7 +133,7 @@ class JobsView(DoorView):
             paging.page(
                 rows,
                 request,
-                find=lambda given: words.row_id(tuning.PREFIX, given, what="job"),
+                find=lambda given: words.row_id(tune_asks.PREFIX, given, what="job"),
                 shown=lambda tune: tune_shapes.shown(tune, now),
             )
         )
@@ -155,10 +156,15 @@ class JobsView(DoorView):
                 grader=grader,
                 metadata=new.metadata,
                 made_by=self.made_by,
+                key_id=self.request.user.key_id,
                 now=now,
             )
             return tune_shapes.shown(tune, now)
 
+        tuning.wait_for_files(
+            new.training_file, new.validation_file,
+            project_id=self.project_id, key_id=self.request.user.key_id, now=timezone.now(),
+        )  # fmt: skip
         return self.once(msgspec.to_builtins(new), make)
 
 
@@ -180,6 +186,7 @@ class JobView(_JobView):
 class VerbView(_JobView):
     """Cancel, pause, resume."""
 
+    waits = True
     verb = ""
 
     def post(self, request: Request, job_id: str) -> Response:

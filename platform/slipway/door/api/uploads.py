@@ -63,6 +63,8 @@ class UploadView(_View):
 
 
 class PartsView(_View):
+    waits = True
+
     def post(self, request: Request, upload_id: str) -> Response:
         upload = self.upload(upload_id)
         uploads.pending(upload, timezone.now())
@@ -87,6 +89,8 @@ class PartsView(_View):
 
 
 class CompleteView(_View):
+    waits = True
+
     def post(self, request: Request, upload_id: str) -> Response:
         wish = self.body(_Complete)
         now = timezone.now()

@@ -58,18 +58,27 @@ class Door:
     def close(self) -> None:
         self.http.close()
 
+    def encoder(self) -> str:
+        """The one sentence encoder that the key may ask; NoAnswer if there is none, or a choice."""
+        models = self._ask("GET", "/v1/models", None)["data"]
+        found = sorted(m["id"] for m in models if "embedding" in m.get("capabilities", ()))
+        if len(found) != 1:
+            choice = ", ".join(found) or "none is deployed"
+            raise NoAnswer(f"name the sentence encoder of a cosine in x_model; there is: {choice}")
+        return str(found[0])
+
+    def embed(self, model: str, texts: list[str]) -> tuple[list[list[float]], int]:
+        """A vector for each text, and the tokens it took; or NoAnswer."""
+        body = {"model": model, "input": texts, "encoding_format": "float"}
+        said = self._ask("POST", "/v1/embeddings", body)
+        vectors = [each["embedding"] for each in said["data"]]
+        return vectors, int(said["usage"]["total_tokens"])
+
     def chat(self, model: str, messages: list[dict[str, Any]], sampling: dict[str, Any]) -> Answer:
         """One answer, or NoAnswer."""
         body = {"model": model, "messages": messages}
         body |= {k: v for k, v in sampling.items() if k in _SAMPLING and v is not None}
-        try:
-            got = self.http.post("/v1/chat/completions", json=body)
-            said = got.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise NoAnswer(f"the gateway does not answer: {error}", waiting=True) from error
-        if got.status_code != 200:
-            message = str(said.get("error", {}).get("message", got.status_code))[:500]
-            raise NoAnswer(message, waiting=got.status_code in {408, 429, 503})
+        said = self._ask("POST", "/v1/chat/completions", body)
         choice, usage = said["choices"][0], said.get("usage") or {}
         return Answer(
             text=choice["message"].get("content") or "",
@@ -78,3 +87,14 @@ class Door:
             prompt_tokens=int(usage.get("prompt_tokens", 0)),
             completion_tokens=int(usage.get("completion_tokens", 0)),
         )
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        try:
+            got = self.http.request(method, path, json=body)
+            said = got.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise NoAnswer(f"the gateway does not answer: {error}", waiting=True) from error
+        if got.status_code != 200:
+            message = str(said.get("error", {}).get("message", got.status_code))[:500]
+            raise NoAnswer(message, waiting=got.status_code in {408, 429, 503})
+        return dict(said)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import msgspec
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -29,13 +30,24 @@ from slipway.door.models import (
 from slipway.door.services import batch_lines, words
 from slipway.door.services.asking import Door
 
-#: Requests of one batch in flight, at most; it begins with fewer and yields when it is told to.
-MOST_AT_ONCE, FIRST_AT_ONCE = 8, 2
+#: Requests of one batch in flight, at most: as many as fill an engine, and a few that wait there
+#: for a row. It begins with fewer, adds one with each answer, and gives way when it is told to.
+MOST_AT_ONCE, FIRST_AT_ONCE = 40, 16
+#: Answers are recorded together with those that come so soon after: one transaction for them all.
+_GATHER_SECONDS = 0.1
+#: A worker that is killed loses no more than these: what is in flight, and answers not recorded.
+MOST_UNRECORDED = 2 * MOST_AT_ONCE
 #: A batch that others wait for gives way after so long.
 TURN_SECONDS = 10.0
 #: And even alone after so long: what it was lent does not last for ever.
 LONGEST_TURN_SECONDS = 600.0
 _TEND_SECONDS = 1.0
+#: A turn that others wait for lasts at most so long after its last answer: what an engine that
+#: wakes, hangs or is slow has not answered by then is recorded when it comes.
+_LAST_SECONDS = 10.0
+#: And so long after it one whose batch was cancelled or has expired, and what it left behind: then
+#: the gateway is told that nobody waits, and ends what it asks.
+LAST_OF_ALL_SECONDS = 60.0
 #: A line that breaks the engine is asked so often.
 TRIES = 3
 _PAGE = 200
@@ -58,6 +70,10 @@ class _Answered(msgspec.Struct):
 _usage = msgspec.json.Decoder(_Answered)
 
 
+#: Lines of earlier turns of this process that are still being asked, with their batch and door.
+_left_behind: dict[int, tuple[uuid.UUID, Door]] = {}
+
+
 class Turn:
     """One turn of a batch: until its lines are done, others wait, or the gateway has no room."""
 
@@ -65,10 +81,14 @@ class Turn:
         self.batch = batch
         self._door = door
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="batch")
-        self._at_once = float(FIRST_AT_ONCE)
-        self._tries: dict[int, int] = {}
+        self._at_once = FIRST_AT_ONCE
+        #: Answers not recorded yet, and when the first of them came.
+        self._gathered: list[tuple[BatchLine, httpx.Response]] = []
+        self._gathered_at = 0.0
         self._began = self._tended = time.monotonic()
-        self.ending = False
+        self.ending = self.making_way = self.over = False
+        #: When something last came.
+        self._heard = self._began
         #: Why it stopped before its lines were done; empty if nothing stands against it.
         self.hindrance = ""
 
@@ -79,27 +99,63 @@ class Turn:
         try:
             while True:
                 self._tend()
-                while not self.ending and len(running) < int(self._at_once):
+                while not self.ending and self._has_room(len(running)):
                     line = next(lines, None)
                     if line is None:
                         break
                     running[self._pool.submit(self._ask, line)] = line
-                if not running:
+                # Only now: whoever is free is at work while these are written.
+                patience = self._record(last=not running)
+                if not running or self._is_late():
                     return
-                done, _ = wait(running, timeout=_TEND_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._take(running.pop(future), future)
+                done, _ = wait(running, timeout=patience, return_when=FIRST_COMPLETED)
+                self._take([(running.pop(future), future) for future in done])
         finally:
-            # What is still in flight here is not ours to record any more: hang up.
-            self._door.close()
+            if self.making_way and running:
+                self._leave_behind(running)
+            else:
+                # What is still in flight here is not ours to record any more: hang up.
+                self._door.close()
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _has_room(self, running: int) -> bool:
+        return running < self._at_once and running + len(self._gathered) < MOST_UNRECORDED
+
+    def _is_late(self) -> bool:
+        silence = time.monotonic() - self._heard
+        return (self.making_way and silence > _LAST_SECONDS) or (
+            self.over and silence > LAST_OF_ALL_SECONDS
+        )
+
+    def _leave_behind(self, running: dict[Future[httpx.Response], BatchLine]) -> None:
+        """Let others have their turn; each of these is recorded when it comes."""
+        left = set(running)
+        _left_behind.update((line.pk, (self.batch.pk, self._door)) for line in running.values())
+
+        def come(future: Future[httpx.Response]) -> None:
+            line = running[future]
+            try:
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = future.result()
+                    if answer.status_code not in _BUSY | {401}:
+                        close_old_connections()
+                        record_late(self.batch.pk, line, answer)
+            finally:
+                close_old_connections()
+                _left_behind.pop(line.pk, None)
+                left.discard(future)
+                if not left:
+                    self._door.close()
+
+        for future in running:
+            future.add_done_callback(come)
 
     def _lines(self) -> Iterator[BatchLine]:
         """Waiting lines in their order; one that is to be asked again comes at the next turn."""
         last = 0
         waiting = BatchLine.objects.filter(batch=self.batch, state=LineState.WAITING)
         while page := list(waiting.filter(number__gt=last).order_by("number")[:_PAGE]):
-            yield from page
+            yield from (line for line in page if line.pk not in _left_behind)
             last = page[-1].number
 
     def _ask(self, line: BatchLine) -> httpx.Response:
@@ -111,23 +167,40 @@ class Turn:
             time.sleep(0.2 * attempt)
         return answer
 
-    def _take(self, line: BatchLine, future: Future[httpx.Response]) -> None:
-        try:
-            answer = future.result()
-        except httpx.HTTPError as error:
-            self._hinder(f"the gateway does not answer: {type(error).__name__}")
-            return
-        if answer.status_code == 401:
-            self._hinder("its API key was refused")
-        elif answer.status_code in _BUSY:
-            self._hinder(_message(answer))
-        else:
-            record(self.batch, line, answer)
-            self._at_once = min(MOST_AT_ONCE, self._at_once + 1 / self._at_once)
+    def _take(self, done: Sequence[tuple[BatchLine, Future[httpx.Response]]]) -> None:
+        answered = []
+        if done:
+            self._heard = time.monotonic()
+        for line, future in done:
+            try:
+                answer = future.result()
+            except httpx.HTTPError as error:
+                self._hinder(f"the gateway does not answer: {type(error).__name__}")
+                continue
+            if answer.status_code == 401:
+                self._hinder("its API key was refused")
+            elif answer.status_code in _BUSY:
+                self._hinder(_message(answer))
+            else:
+                answered.append((line, answer))
+        if answered and not self._gathered:
+            self._gathered_at = time.monotonic()
+        self._gathered += answered
+        self._at_once = min(MOST_AT_ONCE, self._at_once + len(answered))
+
+    def _record(self, *, last: bool) -> float:
+        """Record what was gathered, once that is due; returns how long to wait until it is."""
+        if not self._gathered:
+            return _TEND_SECONDS
+        left = self._gathered_at + _GATHER_SECONDS - time.monotonic()
+        if left > 0 and len(self._gathered) < MOST_AT_ONCE and not last:
+            return left
+        record(self.batch, self._gathered)
+        self._gathered = []
+        return _TEND_SECONDS
 
     def _hinder(self, why: str) -> None:
-        """Live traffic comes first: ask less, and if even little is too much, come back later."""
-        self._at_once = max(1.0, self._at_once / 2)
+        """Live traffic comes first: come back later, and begin with little again."""
         self.hindrance = why
         self.ending = True
 
@@ -137,14 +210,17 @@ class Turn:
         if now - self._tended < _TEND_SECONDS:
             return
         self._tended = now
+        # An answer is kept whoever has the batch by now.
+        self._record(last=True)
         reconcile.renew(self.batch)
         here = Batch.objects.filter(pk=self.batch.pk)
         here.update(served_at=timezone.now())
         phase, expires_at = here.values_list("phase", "expires_at").get()
-        over = phase != BatchPhase.IN_PROGRESS or expires_at <= timezone.now()
-        over = over or now - self._began > LONGEST_TURN_SECONDS
+        self.over = phase != BatchPhase.IN_PROGRESS or expires_at <= timezone.now()
+        long = now - self._began > LONGEST_TURN_SECONDS
         others = now - self._began > TURN_SECONDS and others_wait(self.batch)
-        self.ending = self.ending or over or others
+        self.making_way = self.making_way or others
+        self.ending = self.ending or self.over or long or others
 
 
 def take_turn(batch: Batch, now: datetime) -> timedelta:
@@ -159,7 +235,7 @@ def take_turn(batch: Batch, now: datetime) -> timedelta:
     turn = Turn(batch, door)
     turn.run()
     if not turn.hindrance:
-        return timedelta(0)
+        return timedelta(seconds=1) if turn.making_way else timedelta(0)
     lifecycle.annotate(batch, reason=f"waiting to ask on: {turn.hindrance}"[:500])
     answered = timezone.now() - now > timedelta(seconds=5)
     return timedelta(seconds=1) if answered else timedelta(seconds=3)
@@ -195,29 +271,71 @@ def others_wait(batch: Batch) -> bool:
     return due.exclude(pk=batch.pk).exists()
 
 
-def record(batch: Batch, line: BatchLine, answer: httpx.Response) -> None:
-    """Store the answer of a line, once: whoever comes second changes nothing."""
-    good = answer.status_code < 300
-    text, usage = _as_line(batch, line, answer)
+def record(batch: Batch, answered: Sequence[tuple[BatchLine, httpx.Response]]) -> None:
+    """Store the answers of some lines, each once: whoever comes second changes nothing."""
     with transaction.atomic():
-        here = BatchLine.objects.filter(pk=line.pk, state=LineState.WAITING)
-        if not here.update(state=LineState.DONE if good else LineState.FAILED):
-            return
-        BatchAnswer.objects.create(batch=batch, number=line.number, good=good, text=text)
-        name = "completed" if good else "failed"
-        Batch.objects.filter(pk=batch.pk).update(
-            **{name: F(name) + 1},
-            prompt_tokens=F("prompt_tokens") + usage.prompt_tokens,
-            completion_tokens=F("completion_tokens") + usage.completion_tokens,
+        here = BatchLine.objects.filter(pk__in=[line.pk for line, _ in answered])
+        waiting = set(
+            here.filter(state=LineState.WAITING).select_for_update().values_list("pk", flat=True)
         )
-        file_id = growing_file(batch, good=good)
-        File.objects.filter(pk=file_id).update(size_bytes=F("size_bytes") + len(text.encode()) + 1)
+        for good, state in ((True, LineState.DONE), (False, LineState.FAILED)):
+            lines = [
+                (line, *_as_line(batch, line, answer))
+                for line, answer in answered
+                if line.pk in waiting and (answer.status_code < 300) == good
+            ]
+            if lines:
+                _keep(batch, lines, good=good, state=state)
+
+
+def still_asked(batch: Batch, *, hang_up: bool) -> bool:
+    """Whether answers to lines that earlier turns left behind are awaited; told to end, or not."""
+    doors = {door for batch_id, door in list(_left_behind.values()) if batch_id == batch.pk}
+    if hang_up:
+        for door in doors:
+            door.close()
+    return bool(doors)
+
+
+def record_late(batch_id: uuid.UUID, line: BatchLine, answer: httpx.Response) -> None:
+    """The same for one that comes after its turn; nothing once the batch is closed."""
+    with transaction.atomic():
+        open_yet = (BatchPhase.IN_PROGRESS, BatchPhase.CANCELLING)
+        here = Batch.objects.select_for_update().filter(pk=batch_id, phase__in=open_yet)
+        batch = here.first()
+        if batch is not None:
+            record(batch, [(line, answer)])
+
+
+def _keep(
+    batch: Batch, lines: Sequence[tuple[BatchLine, str, _Usage]], *, good: bool, state: str
+) -> None:
+    BatchLine.objects.filter(pk__in=[line.pk for line, _, _ in lines]).update(state=state)
+    BatchAnswer.objects.bulk_create(
+        BatchAnswer(batch=batch, number=line.number, good=good, text=text)
+        for line, text, _ in lines
+    )
+    name = "completed" if good else "failed"
+    Batch.objects.filter(pk=batch.pk).update(
+        **{name: F(name) + len(lines)},
+        prompt_tokens=F("prompt_tokens") + sum(used.prompt_tokens for _, _, used in lines),
+        completion_tokens=F("completion_tokens")
+        + sum(used.completion_tokens for _, _, used in lines),
+    )
+    File.objects.filter(pk=growing_file(batch, good=good)).update(
+        size_bytes=F("size_bytes") + sum(len(text.encode()) + 1 for _, text, _ in lines)
+    )
 
 
 def growing_file(batch: Batch, *, good: bool) -> uuid.UUID:
     """The batch's output or error file, made when its first line comes."""
     field = "output_file" if good else "error_file"
     known: uuid.UUID | None = getattr(batch, f"{field}_id")
+    if known is None:
+        # A late answer may have made it.
+        rows = Batch.objects.select_for_update().filter(pk=batch.pk)
+        known = rows.values_list(f"{field}_id", flat=True).get()
+        setattr(batch, f"{field}_id", known)
     if known is None:
         name = words.public_id("batch_", batch.pk)
         file = File.objects.create(

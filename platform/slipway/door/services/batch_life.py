@@ -31,7 +31,7 @@ def look(batch: Batch, now: datetime) -> timedelta | None:
         case BatchPhase.FINALIZING:
             _close(batch, BatchPhase.COMPLETED, "completed_at")
         case BatchPhase.CANCELLING:
-            _close(batch, BatchPhase.CANCELLED, "cancelled_at")
+            return _end(batch, BatchPhase.CANCELLED, "cancelled_at", batch.cancelling_at or now)
     return None
 
 
@@ -73,32 +73,43 @@ def _go_on(batch: Batch, now: datetime) -> timedelta | None:
         )
         return None
     if batch.expires_at <= now:
-        _close(batch, BatchPhase.EXPIRED, "expired_at")
-        return None
+        return _end(batch, BatchPhase.EXPIRED, "expired_at", batch.expires_at)
     if not batch_asking.is_next(batch, now):
         lifecycle.annotate(batch, reason="waiting for its turn")
         return timedelta(milliseconds=200)
     return batch_asking.take_turn(batch, now)
 
 
+def _end(batch: Batch, target: str, stamp: str, since: datetime) -> timedelta | None:
+    """Close what ended before its time; answers under way are paid for, and waited for."""
+    waited = (timezone.now() - since).total_seconds()
+    late = waited > batch_asking.LAST_OF_ALL_SECONDS
+    if batch_asking.still_asked(batch, hang_up=late):
+        return timedelta(seconds=1)
+    _close(batch, target, stamp)
+    return None
+
+
 def _close(batch: Batch, target: str, stamp: str) -> None:
     """Write both files whole and let the batch rest; cut short, it is done anew."""
     now = timezone.now()
+    answers = BatchAnswer.objects.filter(batch=batch)
+    count = answers.count()
     changes: dict[str, Any] = {stamp: now}
     landed: dict[str, Landing] = {}
     old = batch.output_file.key if batch.output_file else ""
     try:
-        good = BatchAnswer.objects.filter(batch=batch, good=True)
-        if batch.output_file is not None and good.exists():
+        if batch.output_file is not None and answers.filter(good=True).exists():
             landed["output_file"] = _written(batch, _output(batch, old))
         left = batch.total and target in _LEFT and _waiting(batch).exists()
-        if left or BatchAnswer.objects.filter(batch=batch, good=False).exists():
+        if left or answers.filter(good=False).exists():
             landed["error_file"] = _written(batch, _errors(batch, target))
         with transaction.atomic():
+            _check_no_more_came(batch, count)
             for field, landing in landed.items():
                 file_id = batch_asking.growing_file(batch, good=field == "output_file")
                 _fill(batch, file_id, landing, now)
-            BatchAnswer.objects.filter(batch=batch).delete()
+            answers.delete()
             lifecycle.advance(batch, target, now=now, reason="", **changes)
     except BaseException:
         for landing in landed.values():
@@ -106,6 +117,13 @@ def _close(batch: Batch, target: str, stamp: str) -> None:
         raise
     if old and "output_file" in landed:
         backends.objects().delete(old)
+
+
+def _check_no_more_came(batch: Batch, count: int) -> None:
+    """LostRace if another process recorded an answer: the files are written anew with it."""
+    Batch.objects.select_for_update().get(pk=batch.pk)
+    if BatchAnswer.objects.filter(batch=batch).count() != count:
+        raise lifecycle.LostRace(str(batch))
 
 
 def _fill(batch: Batch, file_id: Any, landed: Landing, now: datetime) -> None:

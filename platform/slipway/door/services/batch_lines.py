@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from slipway.door.models import Batch, BatchLine
 MOST_LINES = 50_000
 #: Of one line; the gateway takes no larger body.
 LONGEST_LINE = 16 * 1024 * 1024
+#: Levels of arrays and objects that are read for certain, as by the gateway.
+DEEPEST = 900
 #: After so many faults no more are looked for.
 MOST_ERRORS = 100
 _PIECE = 1000
@@ -106,10 +109,11 @@ def _checked(
         return None
     try:
         data.decode()
-        line = _lines.decode(data)
+        line = _lines.decode(data.removeprefix(codecs.BOM_UTF8))
         body = _bodies.decode(line.body)
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
-        text = "nested too deep" if isinstance(error, RecursionError) else str(error)[:300]
+        deep = isinstance(error, RecursionError)
+        text = f"it nests deeper than {DEEPEST} levels" if deep else str(error)[:300]
         found.fault("invalid_json_line", f"This line cannot be used: {text}.", line=number)
         return None
     if "\0" in line.custom_id:
@@ -142,4 +146,4 @@ def body_of(batch: Batch, line: BatchLine) -> bytes:
     with backends.objects().open(
         batch.input_file.key, start=line.start, length=line.size_bytes
     ) as stream:
-        return bytes(_lines.decode(stream.read()).body)
+        return bytes(_lines.decode(stream.read().removeprefix(codecs.BOM_UTF8)).body)

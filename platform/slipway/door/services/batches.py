@@ -114,6 +114,14 @@ def ask_again(batch: Batch, *, now: datetime, by: str) -> None:
     if not undone.exists():
         raise Bad("Every line of this batch was answered well; there is nothing to ask again.")
     with transaction.atomic():
+        # Locked, so that nobody deletes it before the batch is seen to need it.
+        if not File.objects.select_for_update().get(pk=batch.input_file_id).key:
+            raise Bad(
+                "The input file of this batch was deleted, so its lines cannot be asked again; "
+                "upload them anew and make a new batch.",
+                param="input_file_id",
+                code="file_deleted",
+            )
         lifecycle.advance(
             batch,
             BatchPhase.IN_PROGRESS,

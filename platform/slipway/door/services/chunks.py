@@ -1,4 +1,4 @@
-"""The events of a streamed chat completion, put together as the completion they make."""
+"""The events of a streamed completion, put together as the completion they make."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def completion_of(events: str) -> dict[str, Any] | None:
-    """The `chat.completion` that a stream told, or None if it told none."""
+    """The completion that a stream told, or None if it told none."""
     made: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for event in events.split("\n\n"):
@@ -15,13 +15,17 @@ def completion_of(events: str) -> dict[str, Any] | None:
         if not event.startswith("data:") or data == "[DONE]":
             continue
         chunk = json.loads(data)
-        made = made or {key: chunk.get(key) for key in ("id", "created", "model")}
+        made = made or {key: chunk.get(key) for key in ("id", "object", "created", "model")}
         made["usage"] = chunk.get("usage") or made.get("usage")
         for choice in chunk.get("choices") or ():
             _add(choices, choice)
     if not made or not choices:
         return None
-    return made | {"object": "chat.completion", "choices": [choices[n] for n in sorted(choices)]}
+    found = [choices[n] for n in sorted(choices)]
+    if made["object"] == "text_completion":
+        texts = [{"text": choice.pop("message")["content"] or ""} | choice for choice in found]
+        return made | {"choices": texts}
+    return made | {"object": "chat.completion", "choices": found}
 
 
 def _add(choices: dict[int, dict[str, Any]], told: dict[str, Any]) -> None:
@@ -34,7 +38,7 @@ def _add(choices: dict[int, dict[str, Any]], told: dict[str, Any]) -> None:
     if (found := told.get("logprobs")) and found.get("content"):
         kept = choice["logprobs"] = choice["logprobs"] or {"content": [], "refusal": None}
         kept["content"] += found["content"]
-    message, delta = choice["message"], told.get("delta") or {}
+    message, delta = choice["message"], told.get("delta") or {"content": told.get("text")}
     for key in ("content", "refusal"):
         if delta.get(key) is not None:
             message[key] = (message[key] or "") + delta[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import QuerySet
 
 from slipway.core import spools
 from slipway.door.models import CompletionSpool, StoredCompletion
 from slipway.door.services import chunks, words
+from slipway.traffic import services as traffic
 from slipway_contracts.kept import CompletionLine
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,10 @@ _metadata = msgspec.json.Decoder(words.Metadata)
 
 class _LostRace(Exception):
     """Another worker takes in the same file."""
+
+
+#: What a line that is no completion raises, wherever in it the fault is.
+_FAULTS = (ValueError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 
 
 def take_in(*, now: datetime, directory: Path | None = None) -> None:
@@ -47,34 +53,92 @@ def take_in(*, now: datetime, directory: Path | None = None) -> None:
                 row.delete()
         except (_LostRace, FileNotFoundError):
             logger.info("another worker takes in %s", path.name)
+        except Exception:
+            # It is looked at again; one file must not stop the others.
+            logger.exception("completions of %s were not taken in", path.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """What became of a line: to be logged, and to be stored if it was asked to be."""
+
+    raw: bytes
+    said: traffic.Said
+    row: StoredCompletion | None
 
 
 def _store(path: Path, offset: int, data: bytes) -> None:
-    rows = []
-    for line in data.splitlines():
+    lines = []
+    for raw in data.splitlines():
         try:
-            rows.append(_row(_lines.decode(line)))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            spools.reject(path, offset, line, f"no completion: {error!r}"[:300])
+            line = _read(raw)
+        except _FAULTS as error:
+            spools.reject(path, offset, raw, f"no completion: {error!r}"[:300])
+        else:
+            lines += [line] if line is not None else []
     with transaction.atomic():
         here = CompletionSpool.objects.filter(name=path.name, offset_bytes=offset)
         if not here.update(offset_bytes=offset + len(data)):
             raise _LostRace(path.name)
-        StoredCompletion.objects.bulk_create(
-            [row for row in rows if row is not None], ignore_conflicts=True, batch_size=100
-        )
+        try:
+            _write(lines)
+        except _FAULTS:
+            # One of them cannot be written; the others can.
+            for line in lines:
+                try:
+                    _write([line])
+                except _FAULTS as error:
+                    spools.reject(path, offset, line.raw, f"cannot be stored: {error!r}"[:300])
 
 
-def _row(line: CompletionLine) -> StoredCompletion | None:
+def _write(lines: list[_Line]) -> None:
+    with transaction.atomic():
+        rows = [line.row for line in lines if line.row is not None]
+        StoredCompletion.objects.bulk_create(rows, ignore_conflicts=True, batch_size=100)
+        traffic.log_prompts(line.said for line in lines)
+
+
+def _read(raw: bytes) -> _Line | None:
     """None where the stream told nothing that could be kept."""
-    request = json.loads(line.request)
-    streamed = line.answer.startswith(("data:", ":"))
-    answer = chunks.completion_of(line.answer) if streamed else json.loads(line.answer)
+    line = _lines.decode(raw)
+    request, answer = _clean(json.loads(line.request)), _answer(line)
     if answer is None:
         return None
+    answer = _clean(answer)
+    said = traffic.Said(
+        project_id=UUID(line.project_id), request_id=line.request_id, at=_at(line),
+        model=str(answer["model"]), request=request, answer=answer,
+    )  # fmt: skip
+    # Others are only spooled because their project has everything kept.
+    stored = request.get("store") is True and "messages" in request
+    return _Line(raw=raw, said=said, row=_row(line, request, answer) if stored else None)
+
+
+def _clean(value: Any) -> Any:
+    """Without the characters that no database keeps: U+0000, and halves of a pair."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(each) for key, each in value.items()}
+    return value
+
+
+def _answer(line: CompletionLine) -> dict[str, Any] | None:
+    """The answer in one piece; None where the stream told nothing that could be kept."""
+    streamed = line.answer.startswith(("data:", ":"))
+    return chunks.completion_of(line.answer) if streamed else json.loads(line.answer)
+
+
+def _at(line: CompletionLine) -> datetime:
+    return datetime.fromtimestamp(line.at, tz=UTC)
+
+
+def _row(line: CompletionLine, request: dict[str, Any], answer: dict[str, Any]) -> StoredCompletion:
     left_out = {"messages", "metadata", "model", "store", "stream", "stream_options"}
     return StoredCompletion(
-        created_at=datetime.fromtimestamp(line.at, tz=UTC),
+        created_at=_at(line),
         project_id=UUID(line.project_id),
         name=str(answer["id"])[:128],
         request_id=line.request_id,

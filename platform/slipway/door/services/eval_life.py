@@ -17,7 +17,7 @@ from django.utils import timezone
 from slipway.core import lifecycle, reconcile
 from slipway.core.errors import Refused
 from slipway.door.models import EvalRun, EvalRunPhase, OutputItem
-from slipway.door.services import eval_sources, graders, grading
+from slipway.door.services import eval_sources, evals, graders, grading
 from slipway.door.services.asking import Answer, Door, NoAnswer
 from slipway.door.services.eval_sources import Source
 from slipway.door.services.words import Bad
@@ -27,6 +27,8 @@ from slipway_sandbox.jails import Jails
 _AT_ONCE = 4
 _TEND_SECONDS = 1.0
 _TURN_SECONDS = 60.0
+#: Of processor time, for holding all items to their schema.
+_CHECK_SECONDS = 60
 _TRIES, _TRY_PAUSE = 30, 2.0
 
 
@@ -43,7 +45,7 @@ def look(run: EvalRun, now: datetime) -> timedelta | None:
     try:
         source = eval_sources.read(run.data_source, project_id=run.project_id, now=now)
         if run.phase == EvalRunPhase.QUEUED:
-            total = sum(1 for _ in source.rows())
+            total = evals.count_rows(run.eval, source, seconds=_CHECK_SECONDS)
             if not total:
                 raise Bad("The source has no rows.", param="data_source")
             lifecycle.advance(run, EvalRunPhase.IN_PROGRESS, now=now, reason="judging", total=total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,15 @@ from django.db.models import QuerySet
 
 from slipway.core import lifecycle, nudge
 from slipway.door.models import Eval, EvalRun, EvalRunPhase, OutputItem
-from slipway.door.services import eval_sources, graders, words
+from slipway.door.services import eval_fields, eval_sources, graders, item_schemas, words
 from slipway.door.services.words import Bad
+from slipway.metering import services as metering
+from slipway.tenancy import services as tenancy
 
 EVAL, RUN, ITEM = "eval_", "evalrun_", "outputitem_"
 _MOST_CRITERIA = 50
+#: Of processor time, that comparing with an `item_schema` may take while a request waits for it.
+_CHECK_SECONDS = 5
 #: What a row of stored chat completions is.
 _STORED = {
     "type": "object",
@@ -57,6 +62,7 @@ def create(
             raise Bad("An eval's criteria are single graders.", param=f"{param}.type")
         if isinstance(grader, graders.TextSimilarity) and grader.pass_threshold is None:
             raise Bad("text_similarity needs a pass_threshold.", param=f"{param}.pass_threshold")
+        eval_fields.check(given, data_source_config, param=param)
         criteria.append(given | {"id": f"{given['name'][:60]}-{secrets.token_hex(8)}"})
     return Eval.objects.create(
         project_id=project_id,
@@ -67,6 +73,36 @@ def create(
         data_source_config=data_source_config,
         testing_criteria=criteria,
     )
+
+
+def check_schema(data_source_config: dict[str, Any]) -> None:
+    """Bad for an `item_schema` that is none. Takes too long to hold a lock meanwhile."""
+    schema = data_source_config.get("item_schema")
+    if isinstance(schema, dict):
+        item_schemas.check(schema, seconds=_CHECK_SECONDS)
+
+
+def check_items(parent: Eval, data_source: dict[str, Any], *, now: datetime) -> None:
+    """Bad for the first item given with a request that is not of the eval's `item_schema`.
+
+    Likewise; those of a file are looked at when the run begins.
+    """
+    source = data_source.get("source")
+    if isinstance(source, dict) and source.get("type") == "file_content":
+        read = eval_sources.read(data_source, project_id=parent.project_id, now=now)
+        count_rows(parent, read, seconds=_CHECK_SECONDS)
+
+
+def count_rows(parent: Eval, source: eval_sources.Source, *, seconds: int) -> int:
+    """How many rows there are; Bad naming the first whose item is not of the `item_schema`.
+
+    What is stored here has a shape of its own. `seconds` of processor time are spent at most.
+    """
+    config = parent.data_source_config
+    if config["type"] != "custom" or source.stored is not None:
+        return sum(1 for _ in source.rows())
+    items = ((place, row.item) for place, row in source.placed())
+    return item_schemas.count(config["item_schema"], items, seconds=seconds)
 
 
 def rows(*, project_id: UUID) -> QuerySet[Eval]:
@@ -90,8 +126,10 @@ def start_run(
     data_source: dict[str, Any],
     now: datetime,
 ) -> EvalRun:
-    """A queued run; Bad for a source that is none."""
+    """A queued run; Bad for a source that is none, BudgetSpent where it would be refused its
+    first row."""
     source = eval_sources.read(data_source, project_id=parent.project_id, now=now)
+    _check_money(parent, source, key_id=key_id, now=now)
     run = EvalRun(
         created_at=now,
         project_id=parent.project_id,
@@ -110,6 +148,23 @@ def start_run(
         lifecycle.born(run, now=now)
         nudge.soon(EvalRun)
     return run
+
+
+def _check_money(parent: Eval, source: eval_sources.Source, *, key_id: UUID, now: datetime) -> None:
+    """BudgetSpent unless one request to each model fits, a token long: the least it can cost."""
+    asked = {source.model, *(each.get("model", "") for each in parent.testing_criteria)} - {""}
+    organisation_id = tenancy.project_fact(project_id=parent.project_id).organisation_id
+    least = {"requests": 1, "prompt_tokens": 1, "completion_tokens": 1}
+    amount = sum(
+        (metering.cost(organisation_id=organisation_id, model=model, quantities=least, at=now)
+         for model in asked),
+        Decimal(0),
+    )  # fmt: skip
+    if amount:
+        metering.check_fits(
+            organisation_id=organisation_id, project_id=parent.project_id, key_id=key_id,
+            amount=amount, now=now,
+        )  # fmt: skip
 
 
 def run_of(parent: Eval, run_id: str) -> EvalRun:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
+from django.utils import timezone
 
 from slipway import backends
 from slipway.core import lifecycle, nudge
@@ -26,6 +27,7 @@ from slipway.door.services.words import Bad
 PREFIX = "file-"
 #: What a user may upload a file for; others are for files that the platform makes.
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+MADE_PURPOSES = ("assistants_output", "batch_output", "fine-tune-results")
 MOST_BYTES = 512 * 1024 * 1024
 _CHUNK = 1024 * 1024
 #: Recorded answers read at a time.
@@ -79,10 +81,12 @@ def forget_landed(landed: Landing) -> None:
     backends.objects().delete(landed.key)
 
 
-def check_purpose(purpose: str) -> None:
-    if purpose not in PURPOSES:
+def check_purpose(purpose: str, *, listed: bool = False) -> None:
+    """Bad for a purpose that no upload, or no file that is `listed`, can have."""
+    known = PURPOSES + (MADE_PURPOSES if listed else ())
+    if purpose not in known:
         raise Bad(
-            f"{purpose[:50]!r} is not a purpose; use one of {', '.join(PURPOSES)}.",
+            f"{purpose[:50]!r} is not a purpose; use one of {', '.join(known)}.",
             param="purpose",
             code="invalid_purpose",
         )
@@ -90,7 +94,7 @@ def check_purpose(purpose: str) -> None:
 
 def plain_name(given: str | None) -> str:
     """The last part of a path, as a row can hold it; never empty."""
-    name = printable(given or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
+    name = printable(given or "").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].strip()
     name = "".join(c if c.isprintable() else "_" for c in name)
     return name[-255:] or "file"
 
@@ -291,11 +295,8 @@ def _twin(file: File) -> str | None:
     """Id of the earliest file of the project with the same bytes; null for that one itself."""
     if not file.sha256:
         return None
-    first = (
-        File.objects.filter(project_id=file.project_id, sha256=file.sha256)
-        .order_by("created_at", "pk")
-        .first()
-    )
+    listed = rows(project_id=file.project_id, now=timezone.now())
+    first = listed.filter(sha256=file.sha256).order_by("created_at", "pk").first()
     if first is None or first.pk == file.pk:
         return None
     return words.public_id(PREFIX, first.pk)

@@ -29,6 +29,8 @@ class TextSimilarity(words.Request, tag="text_similarity", tag_field="type"):
     reference: _Text
     evaluation_metric: str
     pass_threshold: float | None = None
+    #: Ours: the sentence encoder that a cosine is of; the only one there is, if left out.
+    x_model: _Name | None = None
 
 
 class Message(words.Request):
@@ -99,10 +101,10 @@ def parsed(given: Any, *, param: str = "grader") -> Grader:
 def check(grader: Grader, param: str) -> None:
     """Bad where its parts are well-formed each but cannot work together."""
     if isinstance(grader, TextSimilarity):
-        if grader.evaluation_metric not in similarity.MEASURES:
+        if grader.evaluation_metric not in similarity.METRICS:
             raise Bad(
                 f"evaluation_metric {grader.evaluation_metric[:40]!r} is not served here; there "
-                f"is {', '.join(similarity.MEASURES)}.",
+                f"is {', '.join(similarity.METRICS)}.",
                 param=f"{param}.evaluation_metric",
                 code="unsupported_metric",
             )

@@ -120,6 +120,8 @@ def _single(
     if isinstance(grader, TextSimilarity):
         text = templates.render(grader.input, facts)[: similarity.LONGEST]
         reference = templates.render(grader.reference, facts)[: similarity.LONGEST]
+        if grader.evaluation_metric == "cosine":
+            return _cosine(grader, text, reference, door, found)
         return similarity.MEASURES[grader.evaluation_metric](text, reference)
     messages = [message.rendered(facts) for message in grader.input]
     how = (
@@ -137,6 +139,16 @@ def _single(
         return float(_label(grader.labels, answer.text) in grader.passing_labels)
     low, high = grader.range or (-math.inf, math.inf)
     return min(high, max(low, _number(answer.text)))
+
+
+def _cosine(grader: TextSimilarity, text: str, reference: str, door: Door, found: Grade) -> float:
+    model = grader.x_model or door.encoder()
+    # An encoder refuses what has no tokens; nothing is like nothing.
+    if not text.strip() or not reference.strip():
+        return float(text.strip() == reference.strip())
+    (one, other), tokens = door.embed(model, [text, reference])
+    found.tokens[model] = tokens
+    return similarity.cosine(one, other)
 
 
 def _number(text: str) -> float:

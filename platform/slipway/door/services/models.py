@@ -13,10 +13,12 @@ from slipway.door.models import FineTune, TunePhase
 from slipway.door.services import tuning, words
 from slipway.registry import services as registry
 from slipway.traffic import services as traffic
+from slipway.training import services as training
 
 
 def delete(*, project_id: UUID, name: str, now: datetime, by: str) -> None:
-    """Take a fine-tune down and forget its weights; Forbidden for any other model."""
+    """Take a fine-tune and its checkpoints down and forget its weights; Forbidden for any other
+    model."""
     tunes = FineTune.objects.filter(project_id=project_id, fine_tuned_model=name)
     tune = tunes.filter(phase=TunePhase.SUCCEEDED).first()
     if tune is None:
@@ -38,6 +40,8 @@ def delete(*, project_id: UUID, name: str, now: datetime, by: str) -> None:
         except NotFound:
             pass  # somebody took it down already; its weights are still to be forgotten
     traffic.drop_aliases(project_id=project_id, name=name)
+    if (job := tuning.job_of(tune)) is not None:
+        training.forget_checkpoints(job)
     FineTune.objects.filter(pk=tune.pk).update(model_deleted_at=now, fine_tuned_model="")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from slipway.door.services.response_asks import Ask, new_id
+from slipway.door.services.response_asks import Ask, conversation_of
+from slipway.door.services.response_items import new_id
 
 PREFIX = "resp_"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -22,7 +23,8 @@ def opening(ask: Ask, *, response_id: str, created_at: int) -> dict[str, Any]:
         "object": "response",
         "created_at": created_at,
         "status": "in_progress",
-        "background": False,
+        "background": bool(ask.background),
+        "conversation": {"id": conversation} if (conversation := conversation_of(ask)) else None,
         "error": None,
         "incomplete_details": None,
         "instructions": ask.instructions,
@@ -161,9 +163,9 @@ class Writer:
     def final(self) -> bytes:
         return self._event(f"response.{self.response['status']}", response=self.response)
 
-    def failed(self, error: dict[str, Any]) -> bytes:
-        """The stream broke off."""
-        fault = {"code": "server_error", "message": str(error.get("message"))}
+    def failed(self, error: dict[str, Any], *, code: str = "server_error") -> bytes:
+        """The stream broke off, or never began."""
+        fault = {"code": code, "message": str(error.get("message"))}
         self.response |= {"status": "failed", "error": fault, "output": self.output}
         return self._event("response.failed", response=self.response)
 

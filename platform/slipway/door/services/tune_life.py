@@ -12,15 +12,12 @@ from django.utils import timezone
 
 from slipway.core import lifecycle
 from slipway.core.errors import Conflict, NotFound, Refused
-from slipway.datasets import services as datasets
 from slipway.deployments import services as deployments
-from slipway.door.models import File, FilePhase, FineTune, TunePhase
-from slipway.door.services import files, tuning, words
-from slipway.registry import services as registry
+from slipway.door.models import FilePhase, FineTune, TunePhase
+from slipway.door.services import files, tune_asks, tuning, words
 from slipway.runs.record import Phase
 from slipway.traffic import services as traffic
 from slipway.training import services as training
-from slipway_contracts import hyperparameters as hyper
 
 _SOON, _STEADY = timedelta(milliseconds=300), timedelta(seconds=2)
 #: A model that takes longer to come up does not hold its job back; calls are told that it starts.
@@ -40,12 +37,6 @@ CURVES = {
     "kl": "train_kl",
     "held_out_reward": "valid_reward_mean",
 }
-_SCALE = "lora"
-#: This API's methods and the platform's.
-METHODS = {"supervised": "sft", "dpo": "dpo", "reinforcement": "grpo"}
-
-#: Answers to a question that a compute multiplier of 1 stands for.
-USUAL_ANSWERS = 8
 
 
 def look(tune: FineTune, now: datetime) -> timedelta | None:
@@ -65,88 +56,47 @@ def _validate(tune: FineTune, now: datetime) -> timedelta | None:
             _fail(tune, now, code=f"invalid_{param}", message=file.reason, param=param)
             return None
     try:
-        job = _queue(tune, now)
+        _begin(tune, now)
     except Refused as error:
-        field = error.details[0].field if error.details else ""
-        named = {"dataset": "training_file", "held_out": "validation_file"}
-        where = named.get(field.split(",")[0], field) or None
-        text = " ".join([error.message, *(d.fix for d in error.details[:3] if d.fix)])
-        _fail(tune, now, code="invalid_training_request", message=text, param=where)
-        return None
-    name = tuning.name_of_result(tune)
-    # On a deployment of its base it answers by this name, and so do its checkpoints.
-    traffic.give_alias(
-        project_id=tune.project_id, name=name, of_project_id=tune.project_id,
-        of_name=job.result_name, now=now, with_checkpoints=True,
-    )  # fmt: skip
-    text = "Validating training files succeeded; the job is queued"
-    lifecycle.advance(
-        tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk,
-        result_name=name,
-    )  # fmt: skip
+        text, where = tune_asks.told(error, tune)
+        # 429 is money: what it would cost does not fit into a budget.
+        code = words.NO_QUOTA if error.status == 429 else "invalid_training_request"
+        _fail(tune, now, code=code, message=text, param=where)
     return None
 
 
-def _queue(tune: FineTune, now: datetime) -> Any:
+def _begin(tune: FineTune, now: datetime) -> None:
+    """Queue the training and know of it, or neither: nobody would end what nobody knows."""
+    with transaction.atomic():
+        # Who cancels at this moment waits, and then finds the training to end.
+        here = FineTune.objects.select_for_update().filter(pk=tune.pk, phase=tune.phase)
+        if not here.exists():
+            raise lifecycle.LostRace(str(tune))
+        name = tuning.name_of_result(tune)
+        tune_asks.let_go(tune, now=now)
+        job = _queue(tune, name, now)
+        # On a deployment of its base it answers by this name, and so do its checkpoints.
+        traffic.give_alias(
+            project_id=tune.project_id, name=name, of_project_id=tune.project_id,
+            of_name=job.result_name, now=now, with_checkpoints=True,
+        )  # fmt: skip
+        text = "Validating training files succeeded; the job is queued"
+        lifecycle.advance(
+            tune, TunePhase.TRAINING, now=now, reason=text, training_job_id=job.pk,
+            result_name=name,
+        )  # fmt: skip
+
+
+def _queue(tune: FineTune, name: str, now: datetime) -> Any:
     """The training job; asked for again, it is the same one."""
-    base = registry.ready_version(project_id=tune.project_id, version_id=tune.base_version_id)
-    dataset_id = _published(tune.training_file, now)
-    held_out_id = _published(tune.validation_file, now) if tune.validation_file else None
-    ask = training.Ask(
-        name=words.public_id(tuning.PREFIX, tune.pk),
-        base_version_id=tune.base_version_id,
-        dataset_version_id=dataset_id,
-        held_out_version_id=held_out_id,
-        result_name=tuning.name_of_result(tune).replace(":", "-")[:63],
-        method=METHODS[tune.method],
-        scale=_SCALE,
-        hyperparameters=_values(tune, base),
-        grader=tune.grader,
-        seed=tune.seed,
-    )
     return training.create_job(
         project_id=tune.project_id,
-        ask=ask,
+        ask=tune_asks.ask_of(tune, result=name, now=now),
         now=now,
         made_by=tune.made_by,
-        idempotency_key=words.public_id(tuning.PREFIX, tune.pk),
+        key_id=tune.key_id,
+        idempotency_key=words.public_id(tune_asks.PREFIX, tune.pk),
     )
-
-
-def _published(file: File, now: datetime) -> Any:
-    version_id = file.dataset_version_id
-    if version_id is None:
-        raise Conflict("This file has no rows.")
-    return datasets.publish(project_id=file.project_id, version_id=version_id, now=now).pk
-
-
-def usual_rate(method: str, parameters: int) -> float:
-    """The learning rate that a multiplier of 1 stands for."""
-    limits = hyper.Limits(parameters=parameters)
-    resolved = hyper.resolve(METHODS[method], _SCALE, {}, facts=hyper.Facts(rows=1), limits=limits)
-    return float(resolved.values["learning_rate"])
-
-
-def _values(tune: FineTune, base: registry.VersionFact) -> dict[str, Any]:
-    given = {key: value for key, value in tune.hyperparameters.items() if value != "auto"}
-    values: dict[str, Any] = {}
-    if "n_epochs" in given:
-        values["epochs"] = given["n_epochs"]
-    values |= {key: given[key] for key in ("batch_size", "beta") if key in given}
-    if "compute_multiplier" in given:
-        # More compute is more answers tried to each question.
-        answers = round(USUAL_ANSWERS * given["compute_multiplier"])
-        values["num_generations"] = min(64, max(2, answers))
-    if "eval_interval" in given:
-        values |= {"save_strategy": "steps", "save_steps": given["eval_interval"]}
-    if "eval_samples" in given:
-        values["held_out_samples"] = min(16, given["eval_samples"])
-    if "learning_rate_multiplier" in given:
-        rate = given["learning_rate_multiplier"] * usual_rate(
-            tune.method, registry.whole_of(base).parameters
-        )
-        values["learning_rate"] = min(rate, hyper.LEARNING_RATE_CEILING)
-    return values
 
 
 def _follow(tune: FineTune, now: datetime) -> timedelta | None:
@@ -269,4 +219,5 @@ def _fail(
     tune: FineTune, now: datetime, *, code: str, message: str, param: str | None = None
 ) -> None:
     error = words.error_object(message, code=code, param=param)
+    tune_asks.let_go(tune, now=now)
     lifecycle.advance(tune, TunePhase.FAILED, now=now, reason=message, error=error, finished_at=now)

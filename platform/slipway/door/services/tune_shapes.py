@@ -9,7 +9,7 @@ from typing import Any
 from slipway.core import lifecycle
 from slipway.core.models import Event
 from slipway.door.models import FineTune, TunePhase
-from slipway.door.services import files, tune_life, tuning, words
+from slipway.door.services import files, tune_asks, tune_life, tuning, words
 from slipway.registry import services as registry
 from slipway.runs.record import Phase, remaining
 from slipway.tenancy import services as tenancy
@@ -32,7 +32,7 @@ def status_of(tune: FineTune, job: Any) -> str:
         return "validating_files"
     if tune.phase != TunePhase.TRAINING:
         return str(tune.phase)
-    if tune.paused_at is not None:
+    if tune.paused_at is not None or (job and job.phase in {Phase.PAUSING, Phase.PAUSED}):
         return "paused"
     if job is None or job.phase == Phase.QUEUED:
         return "queued"
@@ -47,7 +47,7 @@ def shown(tune: FineTune, now: datetime) -> dict[str, Any]:
     band = remaining(job, now=now) if job is not None else None
     held_out = tune.validation_file
     return {
-        "id": words.public_id(tuning.PREFIX, tune.pk),
+        "id": words.public_id(tune_asks.PREFIX, tune.pk),
         "object": "fine_tuning.job",
         "created_at": words.seconds(tune.created_at),
         "finished_at": words.seconds(tune.finished_at),
@@ -81,7 +81,7 @@ def _values(tune: FineTune, job: Any) -> dict[str, Any]:
     if job is None or not job.resolved:
         return {name: tune.hyperparameters.get(name, "auto") for name in names}
     base = registry.version(project_id=tune.project_id, version_id=tune.base_version_id)
-    rate = job.resolved["learning_rate"] / tune_life.usual_rate(
+    rate = job.resolved["learning_rate"] / tune_asks.usual_rate(
         tune.method, registry.whole_of(base).parameters
     )
     return {
@@ -100,7 +100,7 @@ def _method(tune: FineTune, job: Any, values: dict[str, Any]) -> dict[str, Any]:
         answers = known.get("num_generations")
         values = values | {
             "compute_multiplier": (
-                answers / tune_life.USUAL_ANSWERS if answers else given["compute_multiplier"]
+                answers / tune_asks.USUAL_ANSWERS if answers else given["compute_multiplier"]
             ),
             "eval_interval": given["eval_interval"],
             "eval_samples": known.get("held_out_samples", given["eval_samples"]),
@@ -167,7 +167,7 @@ def checkpoints(tune: FineTune) -> list[dict[str, Any]]:
             "created_at": words.seconds(each.at),
             "fine_tuned_model_checkpoint": f"{tuning.name_of_result(tune)}:ckpt-step-{each.step}",
             "step_number": each.step,
-            "fine_tuning_job_id": words.public_id(tuning.PREFIX, tune.pk),
+            "fine_tuning_job_id": words.public_id(tune_asks.PREFIX, tune.pk),
             "metrics": {"step": each.step}
             | {CURVE: each.values[n] for n, CURVE in tune_life.CURVES.items() if n in each.values},
         }

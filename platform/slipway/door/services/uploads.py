@@ -10,6 +10,7 @@ from django.db import transaction
 
 from slipway import backends
 from slipway.backends.objects import Missing
+from slipway.core import together
 from slipway.core.errors import TooLarge
 from slipway.door.models import File, Part, Upload, UploadStatus
 from slipway.door.services import files, words
@@ -135,6 +136,7 @@ def _join(parts: list[Part], landed: files.Landing) -> None:
 
 
 def _finish(upload: Upload, landed: files.Landing, part_ids: list[str], now: datetime) -> None:
+    together.begin()
     with transaction.atomic():
         here = Upload.objects.select_for_update().filter(pk=upload.pk)
         row = here.get()
@@ -168,7 +170,7 @@ def cancel(upload: Upload, now: datetime) -> Upload:
             upload.refresh_from_db()
             return cancel(upload, now)
         upload.refresh_from_db()
-        _drop_parts(upload)
+        transaction.on_commit(lambda: _drop_parts(upload))
     return upload
 
 

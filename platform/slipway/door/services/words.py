@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +12,9 @@ import msgspec
 
 from slipway.core.errors import NotFound, Refused
 
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+#: What a budget does not leave enough of; OpenAI's word for its `code` and its `type`.
+NO_QUOTA = "insufficient_quota"
 
 
 class Bad(Refused):
@@ -57,11 +60,19 @@ class ExpiresAfter(Request):
             raise ValueError("anchor must be 'created_at'")
 
 
-def misshapen(complaint: str, *, under: str = "") -> Bad:
-    """msgspec says `Expected `int`, got `str` - at `$.seed``; the path becomes `param`."""
+def misshapen(complaint: str, *, under: str = "", kind: Any = None) -> Bad:
+    """msgspec says `Expected `int`, got `str` - at `$.seed``; the path becomes `param`.
+
+    `kind` is the type that was read, for what would have done in place of a wrong word.
+    """
     place = _PLACE.search(complaint)
-    param = ".".join(filter(None, [under, place[1] if place else ""])) or None
+    # What is said of a value of any key is said of the object.
+    path = place[1].removesuffix("[...]") if place else ""
+    param = ".".join(filter(None, [under, path])) or None
     rule = _PLACE.sub("", complaint)
+    if place and rule.startswith("Invalid enum value") and kind is not None:
+        known = sorted(map(str, _choices(msgspec.inspect.type_info(kind), place[1])))
+        rule += f"; use one of {', '.join(known)}" if known else ""
     if missing := re.search(r"required field `(\w+)`", complaint):
         param = ".".join(filter(None, [param, missing[1]]))
         return Bad(f"{param} is missing; give it.", param=param, code="missing_required_parameter")
@@ -73,6 +84,23 @@ def misshapen(complaint: str, *, under: str = "") -> Bad:
             code="unknown_parameter",
         )
     return Bad(f"{param or 'The body'}: {rule}.", param=param, code="invalid_type")
+
+
+def _choices(kind: Any, path: str) -> Iterator[Any]:
+    """The words that a type takes at a path such as `method.type` or `rows[...].role`."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for each in kind.types:
+            yield from _choices(each, path)
+    elif not path:
+        yield from kind.values if isinstance(kind, msgspec.inspect.LiteralType) else ()
+    elif path.startswith("["):
+        within = getattr(kind, "item_type", getattr(kind, "value_type", None))
+        yield from _choices(within, path.partition("]")[2].lstrip("."))
+    elif isinstance(kind, msgspec.inspect.StructType):
+        name = re.split(r"[.\[]", path, maxsplit=1)[0]
+        for field in kind.fields:
+            if field.encode_name == name:
+                yield from _choices(field.type, path[len(name) :].lstrip("."))
 
 
 def public_id(prefix: str, key: UUID) -> str:

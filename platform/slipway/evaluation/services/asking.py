@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.utils import timezone
+
 from slipway import backends
+from slipway.capacity import services as capacity
 from slipway.core.errors import Detail, Invalid
 from slipway.datasets import services as datasets
 from slipway.evaluation.models import EvaluationRun
+from slipway.evaluation.services import charging
 from slipway.evaluation.services.gates import Rule
 from slipway.registry import services as registry
 from slipway.runs import verbs
@@ -105,6 +109,7 @@ def _candidate(version: registry.VersionFact) -> dict[str, str]:
         "sha256": version.sha256,
         "base": version.base_uri or version.uri,
         "adapter": version.uri if version.base_uri else "",
+        "trained_on": str(version.dataset_version_id or ""),
     }
 
 
@@ -171,6 +176,7 @@ def hold(run: EvaluationRun) -> None:
         version_id = UUID(candidate["version_id"])
         registry.hold(version_id=version_id, holder=holder_of(run), label=label)
     datasets.hold(version_id=run.dataset_version_id, holder=holder_of(run))
+    charging.reserve(run, now=timezone.now())
 
 
 def let_go(run: EvaluationRun) -> None:
@@ -178,6 +184,7 @@ def let_go(run: EvaluationRun) -> None:
     for candidate in run.candidates:
         registry.release(version_id=UUID(candidate["version_id"]), holder=holder_of(run))
     datasets.release(holder=holder_of(run))
+    charging.charge(run, timezone.now())
 
 
 def holder_of(run: EvaluationRun) -> str:
@@ -202,5 +209,6 @@ def workload(run: EvaluationRun) -> Workload:
         attempt=run.attempt,
         submitted_at=run.created_at.timestamp(),
         priority=run.priority,
+        queue=capacity.queue_of(project_id=run.project_id),
         gpus=run.gpus,
     )

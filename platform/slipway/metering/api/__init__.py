@@ -14,6 +14,8 @@ urlpatterns = [
     path("bills/<str:month>", bills.BillView.as_view()),
     path("bills/<str:month>/csv", bills.BillCsvView.as_view()),
     path("bills/<str:month>/pdf", bills.BillPdfView.as_view()),
+    path("bills/<str:month>/signature", bills.BillSignatureView.as_view()),
+    path("bills/<str:month>/lines/<int:number>/rows", bills.BillRowsView.as_view()),
     path("price-books", money.BooksView.as_view()),
     path("budgets", money.BudgetsView.as_view()),
     path("budgets/<uuid:budget_id>", money.BudgetView.as_view()),

@@ -148,6 +148,55 @@ class BillView(GenericAPIView[Any]):
         return Response(BillOut(_bill(request, month)).data)
 
 
+class BillSignatureOut(serializers.Serializer[Any]):
+    format = serializers.CharField()
+    organisation = serializers.CharField()
+    organisation_id = serializers.CharField()
+    month = serializers.CharField()
+    final = serializers.BooleanField()
+    currency = serializers.CharField()
+    total = serializers.CharField()
+    lines = serializers.IntegerField()
+    csv_sha256 = serializers.CharField()
+    pdf_sha256 = serializers.CharField()
+    signature = serializers.CharField(help_text="Ed25519, hex.")
+    public_key = serializers.CharField(help_text="Hex; keep a copy of it apart.")
+
+
+class BillSignatureView(BillView):
+    """What `slipway bill verify` proves the CSV and the PDF with, offline."""
+
+    serializer_class = BillSignatureOut
+
+    @extend_schema(parameters=[_EVERYWHERE], responses=BillSignatureOut)
+    def get(self, request: Request, month: str) -> Response:
+        made = bills.signature_of(_bill(request, month))
+        answer = Response(BillSignatureOut(made).data)
+        answer["content-disposition"] = f'attachment; filename="bill-{month}.signature.json"'
+        return answer
+
+
+class TracedRowOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    created_at = serializers.DateTimeField()
+    subject = serializers.CharField(help_text="The request's id, or what used it.")
+    quantity = serializers.IntegerField()
+
+
+class BillRowsView(GenericAPIView[Any]):
+    """The rows of the ledger that one line of a bill sums, newest first."""
+
+    module = "money"
+    serializer_class = TracedRowOut
+
+    @extend_schema(parameters=[_EVERYWHERE], responses=TracedRowOut(many=True))
+    def get(self, request: Request, month: str, number: int) -> Response:
+        made = _bill(request, month)
+        page = self.paginate_queryset(bills.rows_of(made, number)) or []
+        found = [bills.traced(row, made.lines[number - 1].kind) for row in page]
+        return self.get_paginated_response(TracedRowOut(found, many=True).data)
+
+
 class BillCsvView(BillView):
     @extend_schema(parameters=[_EVERYWHERE], responses={(200, "text/csv"): str})
     def get(self, request: Request, month: str) -> HttpResponse:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from slipway.core.editing import Guarded
 from slipway.core.errors import Forbidden, NotFound
+from slipway.core.http import Named
 from slipway.metering.models import Alert, Budget, Credit, Kind, PriceBook
 from slipway.metering.services import budgets, prices
 from slipway.tenancy import services as tenancy
@@ -46,6 +47,7 @@ class BookOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     organisation_id = serializers.UUIDField(allow_null=True)
     valid_from = serializers.DateTimeField()
+    created_at = serializers.DateTimeField()
     currency = serializers.SerializerMethodField()
     prices = PriceIn(many=True)
 
@@ -58,6 +60,7 @@ class BooksView(GenericAPIView[Any]):
 
     module = "money"
     serializer_class = BookOut
+    pagination_class = Named
     queryset = PriceBook.objects.none()
 
     @extend_schema(responses=BookOut(many=True))

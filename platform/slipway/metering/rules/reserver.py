@@ -21,10 +21,13 @@ class Limit:
     spent: int
 
 
-@dataclass(slots=True)
-class _Count:
-    """What this process knows beyond the ledger."""
+@dataclass(slots=True, eq=False)
+class Purse:
+    """What one limit has left, as far as this process knows."""
 
+    owner: Owner
+    #: By the ledger.
+    left: int = 0
     #: Set aside for requests that have not ended.
     held: int = 0
     #: Of requests that ended, not seen in the ledger yet.
@@ -37,8 +40,8 @@ class _Count:
 class Reserver:
     """Lets a request in only where every limit over it has room for the most it may cost."""
 
-    _limits: Mapping[Owner, Limit] = field(default_factory=dict)
-    _counts: dict[Owner, _Count] = field(default_factory=dict)
+    _purses: dict[Owner, Purse] = field(default_factory=dict)
+    _limited: frozenset[Owner] = frozenset()
 
     def refresh(self, limits: Mapping[Owner, Limit]) -> None:
         """Take in what the ledger says now.
@@ -47,39 +50,39 @@ class Reserver:
         need not be counted any more.
         """
         for owner, limit in limits.items():
-            count = self._counts.setdefault(owner, _Count())
-            if count.seen is not None:
+            purse = self._purses.setdefault(owner, Purse(owner))
+            if purse.seen is not None:
                 # A new month begins at nothing: then there is nothing of ours in it either.
-                grown = max(0, limit.spent - count.seen)
-                count.settled = max(0, count.settled - grown)
-            count.seen = limit.spent
-        for owner in [o for o, c in self._counts.items() if o not in limits and not c.held]:
-            del self._counts[owner]
-        self._limits = limits
+                grown = max(0, limit.spent - purse.seen)
+                purse.settled = max(0, purse.settled - grown)
+            purse.seen, purse.left = limit.spent, limit.left
+        for owner in [o for o, p in self._purses.items() if o not in limits and not p.held]:
+            del self._purses[owner]
+        self._limited = frozenset(limits)
 
-    def reserve(self, owners: Iterable[Owner], amount: int) -> Owner | None:
-        """Set `amount` aside with every owner that has a limit; or the owner that has no room."""
-        limited = [owner for owner in owners if owner in self._limits]
-        for owner in limited:
-            count = self._counts[owner]
-            if count.held + count.settled + amount > self._limits[owner].left:
-                return owner
-        for owner in limited:
-            self._counts[owner].held += amount
-        return None
-
-    def settle(self, owners: Iterable[Owner], *, reserved: int, cost: int) -> None:
-        """The request ended and cost this much; call once for each that was let in."""
-        for owner in owners:
-            count = self._counts.get(owner)
-            if count is not None and count.held >= reserved:
-                count.held -= reserved
-                count.settled += cost
+    def over(self, owners: Iterable[Owner]) -> tuple[Purse, ...]:
+        """The purses of those that have a limit; good until the next `refresh`."""
+        return tuple(self._purses[owner] for owner in owners if owner in self._limited)
 
     def left(self, owner: Owner) -> int | None:
         """What is left of an owner's limit now; None where there is none."""
-        limit = self._limits.get(owner)
-        if limit is None:
-            return None
-        count = self._counts[owner]
-        return limit.left - count.held - count.settled
+        for purse in self.over((owner,)):
+            return purse.left - purse.held - purse.settled
+        return None
+
+
+def reserve(purses: Iterable[Purse], amount: int) -> Owner | None:
+    """Set `amount` aside in each; or the owner of the one that has no room."""
+    for purse in purses:
+        if purse.held + purse.settled + amount > purse.left:
+            return purse.owner
+    for purse in purses:
+        purse.held += amount
+    return None
+
+
+def settle(purses: Iterable[Purse], *, reserved: int, cost: int) -> None:
+    """The request ended and cost this much; call once for each that was let in."""
+    for purse in purses:
+        purse.held -= reserved
+        purse.settled += cost

@@ -15,10 +15,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from slipway.core.errors import Detail, Invalid
-from slipway.metering.rules import pdf
+from slipway.audit import services as audit
+from slipway.core.errors import Detail, Invalid, NotFound
+from slipway.metering.models import Entry, UsageRecord
+from slipway.metering.rules import pdf, signed
 from slipway.metering.services import spend
-from slipway.metering.services.rollups import NOBODY
+from slipway.metering.services.rollups import EMBEDDINGS, NOBODY
 from slipway.tenancy import services as tenancy
 
 COLUMNS = ("number", "start", "project", "project_id", "key", "key_id", "model", "kind",
@@ -41,11 +43,15 @@ class BillLine:
     amount: Decimal
     per: int
     cost: Decimal
+    #: The span of the rows that it sums: its day, or the part of it with one price.
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
     organisation: str
+    organisation_id: UUID
     month: str
     final: bool
     currency: str
@@ -92,6 +98,7 @@ def bill(
         keys |= tenancy.key_facts(project_id=project_id)
     return Bill(
         organisation=organisation,
+        organisation_id=organisation_id,
         month=month,
         final=now >= end,
         currency=settings.CURRENCY,
@@ -109,6 +116,8 @@ def bill(
                 amount=line.amount,
                 per=line.per,
                 cost=line.cost,
+                since=line.since,
+                until=line.until,
             )
             for number, line in enumerate(found, 1)
         ),
@@ -135,7 +144,91 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
-_HEAD = "{:>5} {:10} {:14} {:14} {:18} {:18} {:>14} {:>16}"
+def signature_of(made: Bill) -> dict[str, Any]:
+    """The bill's facts and the hashes of its files, with the installation's signature over both."""
+    facts = {
+        "format": signed.FORMAT,
+        "organisation": made.organisation,
+        "organisation_id": str(made.organisation_id),
+        "month": made.month,
+        "final": made.final,
+        "currency": made.currency,
+        "total": f"{made.total:f}",
+        "lines": len(made.lines),
+        "csv_sha256": made.sha256,
+        "pdf_sha256": hashlib.sha256(pdf_of(made)).hexdigest(),
+    }
+    signature = audit.sign(signed.text_of(facts))
+    return facts | {"signature": signature.hex(), "public_key": audit.public_key().hex()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedRow:
+    """A row of the ledger that a line sums: a request, or an entry of what else was used."""
+
+    id: UUID
+    created_at: datetime
+    #: `req_…` of a request; what used it otherwise, such as `training job <id>`.
+    subject: str
+    quantity: int
+
+
+#: Kinds that requests are counted by, and the column of each; None counts the requests.
+_OF_REQUESTS = {
+    "requests": None,
+    "prompt_tokens": "prompt_tokens",
+    "embedding_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+}
+
+
+def rows_of(made: Bill, number: int) -> Any:
+    """The rows that a line sums, as a query; NotFound for a line that is not there."""
+    line = next((line for line in made.lines if line.number == number), None)
+    if line is None:
+        raise NotFound(f"The bill has {len(made.lines)} lines; there is no line {number}.")
+    span = {
+        "project_id": line.project_id,
+        "model": line.model,
+        "created_at__gte": line.since,
+        "created_at__lt": line.until,
+    }
+    if line.kind in _OF_REQUESTS:
+        rows = UsageRecord.objects.filter(key_id=line.key_id, **span)
+        if line.kind == "embedding_tokens":
+            rows = rows.filter(endpoint=EMBEDDINGS)
+        if line.kind == "prompt_tokens":
+            rows = rows.exclude(endpoint=EMBEDDINGS)
+        # Requests that used none of it add nothing.
+        field = _OF_REQUESTS[line.kind]
+        return rows.exclude(**{field: 0}) if field else rows
+    key = None if line.key_id == NOBODY else line.key_id
+    return Entry.objects.filter(kind=line.kind, key_id=key, **span)
+
+
+def traced(row: Any, kind: str) -> TracedRow:
+    """One of those rows, and how much of the line it is."""
+    if isinstance(row, Entry):
+        return TracedRow(
+            id=row.pk, created_at=row.created_at, subject=row.subject, quantity=row.quantity
+        )
+    field = _OF_REQUESTS[kind]
+    quantity = getattr(row, field) if field else 1
+    return TracedRow(
+        id=row.pk, created_at=row.created_at, subject=row.request_id, quantity=quantity
+    )
+
+
+_WIDTHS = (5, 10, 14, 14, 18, 18, 14, 16)
+
+
+def _row(*cells: str) -> str:
+    """Cells in their columns; figures, which are the first and the last two, to the right."""
+    shown = []
+    for place, (text, width) in enumerate(zip(cells, _WIDTHS, strict=True)):
+        right = place in {0, 6, 7}
+        shown.append(text.rjust(width) if right else pdf.cell(text, width))
+    return " ".join(shown)
 
 
 def pdf_of(made: Bill) -> bytes:
@@ -144,17 +237,17 @@ def pdf_of(made: Bill) -> bytes:
         f"Bill {made.month}   {made.organisation}",
         "" if made.final else "PRELIMINARY: the month is not over",
         "",
-        _HEAD.format("no", "day", "project", "key", "model", "kind", "quantity", made.currency),
+        _row("no", "day", "project", "key", "model", "kind", "quantity", made.currency),
     ]
     rows = [
-        _HEAD.format(
-            line.number,
+        _row(
+            str(line.number),
             f"{line.start:%Y-%m-%d}",
-            line.project[:14],
-            line.key[:14],
-            line.model[:18],
-            line.kind[:18],
-            line.quantity,
+            line.project,
+            line.key,
+            line.model,
+            line.kind,
+            str(line.quantity),
             f"{line.cost:f}",
         )
         for line in made.lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from django.db.models import Q, Sum
 from slipway.core.errors import Conflict, Detail, NotFound, Refused
 from slipway.metering.models import Alert, Budget, Credit, Reservation
 from slipway.metering.services import spend
+from slipway.tenancy import services as tenancy
 
 
 class BudgetSpent(Refused):
@@ -48,12 +48,7 @@ def period_start(period: str, now: datetime) -> datetime | None:
 def standing(budget: Budget, now: datetime) -> Standing:
     since = period_start(budget.period, now)
     reach, target = budget.reach, budget.target_id
-    used = spend.spent(
-        organisation_id=budget.organisation_id,
-        since=since,
-        project_id=target if reach == Budget.Reach.PROJECT else None,
-        key_id=target if reach == Budget.Reach.KEY else None,
-    )
+    used = spent_against(budget, since=since)
     held = Reservation.objects.filter(released_at=None, **{f"{reach}_id": target})
     reserved = held.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
     return Standing(budget=budget, since=since, spent=used, reserved=reserved)
@@ -84,23 +79,10 @@ def reserve(
     Call it in the transaction that accepts the work. Of many at once those pass that fit.
     """
     with transaction.atomic():
-        over = budgets_over(
-            organisation_id=organisation_id, project_id=project_id, key_id=key_id
-        ).filter(hard=True)
-        # Locked together and in one order: who comes second counts what the first set aside.
-        for budget in list(over.select_for_update().order_by("pk")):
-            seen = standing(budget, now)
-            if amount > seen.left:
-                raise _too_much(budget, amount, seen.left)
-        # The credits are the lock of an organisation that pays in advance.
-        if list(Credit.objects.select_for_update().filter(organisation_id=organisation_id)):
-            left = balance(organisation_id=organisation_id)
-            if amount > left:
-                raise BudgetSpent(
-                    f"This would cost up to {amount.normalize():f} {settings.CURRENCY}, and "
-                    f"{left.normalize():f} of the credit is left. Ask for a top-up.",
-                    Detail(field="credit", rule=f"at most {left}", value=str(amount)),
-                )
+        check_fits(
+            organisation_id=organisation_id, project_id=project_id, key_id=key_id, amount=amount,
+            now=now,
+        )  # fmt: skip
         Reservation.objects.update_or_create(
             subject=subject,
             defaults={
@@ -114,7 +96,80 @@ def reserve(
         )
 
 
-def _too_much(budget: Budget, amount: Decimal, left: Decimal) -> BudgetSpent:
+def check_fits(
+    *,
+    organisation_id: UUID,
+    project_id: UUID,
+    key_id: UUID | None,
+    amount: Decimal,
+    now: datetime,
+) -> None:
+    """BudgetSpent unless that much is left; holds it so until the end of the transaction."""
+    with transaction.atomic():
+        for budget, left in _rooms(organisation_id, project_id, key_id, now):
+            if amount > left:
+                raise _too_much(budget, amount, left)
+
+
+def limited(*, organisation_id: UUID, project_id: UUID, key_id: UUID | None) -> bool:
+    """Whether any budget or credit bounds what work of this project and key may cost."""
+    over = budgets_over(organisation_id=organisation_id, project_id=project_id, key_id=key_id)
+    paid = Credit.objects.filter(organisation_id=organisation_id)
+    return bool(over.filter(hard=True).exists() or paid.exists())
+
+
+def _rooms(
+    organisation_id: UUID, project_id: UUID, key_id: UUID | None, now: datetime
+) -> list[tuple[Budget | None, Decimal]]:
+    """Every hard limit over such work with what is left of it, locked; None stands for credit."""
+    over = budgets_over(
+        organisation_id=organisation_id, project_id=project_id, key_id=key_id
+    ).filter(hard=True)
+    # Locked together and in one order: who comes second counts what the first set aside.
+    found: list[tuple[Budget | None, Decimal]] = [
+        (budget, standing(budget, now).left)
+        for budget in list(over.select_for_update().order_by("pk"))
+    ]
+    # The credits are the lock of an organisation that pays in advance.
+    if list(Credit.objects.select_for_update().filter(organisation_id=organisation_id)):
+        found.append((None, balance(organisation_id=organisation_id)))
+    return found
+
+
+def set_aside(*, subject: str) -> Decimal:
+    """How much is set aside for a piece of work."""
+    row = Reservation.objects.filter(subject=subject, released_at=None).first()
+    return row.amount if row is not None else Decimal(0)
+
+
+def keep_ahead(*, subject: str, amount: Decimal, now: datetime) -> BudgetSpent | None:
+    """See that at least `amount` is set aside for work under way; the refusal if it cannot be.
+
+    Where the limits leave less, all that they leave is set aside: what was held shrinks where one
+    was lowered since. Nothing changes for work that nothing was set aside for.
+    """
+    with transaction.atomic():
+        own = Reservation.objects.filter(subject=subject, released_at=None).first()
+        if own is None:
+            return None
+        refusal, held = None, max(own.amount, amount)
+        for budget, left in _rooms(own.organisation_id, own.project_id, own.key_id, now):
+            room = own.amount + left
+            if amount > room:
+                refusal = refusal or _too_much(budget, amount, room)
+            held = min(held, max(room, Decimal(0)))
+        if held != own.amount:
+            Reservation.objects.filter(pk=own.pk).update(amount=held)
+    return refusal
+
+
+def _too_much(budget: Budget | None, amount: Decimal, left: Decimal) -> BudgetSpent:
+    if budget is None:
+        return BudgetSpent(
+            f"This would cost up to {amount.normalize():f} {settings.CURRENCY}, and "
+            f"{left.normalize():f} of the credit is left. Ask for a top-up.",
+            Detail(field="credit", rule=f"at most {left}", value=str(amount)),
+        )
     per = " a month" if budget.period == Budget.Period.MONTH else ""
     rest = max(left, Decimal(0)).normalize()
     return BudgetSpent(
@@ -145,37 +200,6 @@ def balance(*, organisation_id: UUID) -> Decimal:
         - spend.spent(organisation_id=organisation_id, since=None)
         - (held.aggregate(sum=Sum("amount"))["sum"] or zero)
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BudgetFact:
-    """A hard limit for the gateway: whose it is, and what is left, in 10⁻¹² of the currency."""
-
-    reach: str
-    target_id: UUID
-    left: int
-    #: What the ledger has spent against it, so that the gateway knows which of its own it counts.
-    spent: int
-
-
-def budget_facts(*, now: datetime) -> Iterator[BudgetFact]:
-    """Every hard limit in force, credit included, for the gateway's snapshot."""
-    for budget in Budget.objects.filter(hard=True).order_by("pk"):
-        seen = standing(budget, now)
-        yield BudgetFact(
-            reach=budget.reach,
-            target_id=budget.target_id,
-            left=int(seen.left * 10**12),
-            spent=int(seen.spent * 10**12),
-        )
-    prepaid = Credit.objects.order_by().values_list("organisation_id", flat=True).distinct()
-    for organisation_id in prepaid:
-        yield BudgetFact(
-            reach=Budget.Reach.ORGANISATION,
-            target_id=organisation_id,
-            left=int(balance(organisation_id=organisation_id) * 10**12),
-            spent=int(spend.spent(organisation_id=organisation_id, since=None) * 10**12),
-        )
 
 
 def set_budget(
@@ -245,6 +269,88 @@ def _monthly(organisation_id: UUID, reach: str, target_id: UUID):  # type: ignor
         period=Budget.Period.MONTH,
         hard=True,
     )
+
+
+def standings_over(
+    *, organisation_id: UUID, project_id: UUID, key_id: UUID | None, now: datetime
+) -> list[Standing]:
+    """How every budget over such work stands."""
+    rows = budgets_over(organisation_id=organisation_id, project_id=project_id, key_id=key_id)
+    return [standing(row, now) for row in rows.order_by("pk")]
+
+
+def spent_against(budget: Budget, *, since: datetime | None) -> Decimal:
+    """What has been spent of a budget's target since a moment."""
+    reach, target = budget.reach, budget.target_id
+    return spend.spent(
+        organisation_id=budget.organisation_id,
+        since=since,
+        project_id=target if reach == Budget.Reach.PROJECT else None,
+        key_id=target if reach == Budget.Reach.KEY else None,
+    )
+
+
+def budget_over(*, organisation_id: UUID, project_id: UUID, budget_id: UUID) -> Budget:
+    """A budget over the project: of its own, its organisation or a key of it; NotFound else."""
+    row = Budget.objects.filter(pk=budget_id, organisation_id=organisation_id).first()
+    reach = Budget.Reach
+    over = row is not None and (
+        row.reach == reach.ORGANISATION
+        or (row.reach == reach.PROJECT and row.target_id == project_id)
+        or (row.reach == reach.KEY and row.target_id in tenancy.key_facts(project_id=project_id))
+    )
+    if row is None or not over:
+        raise NotFound("There is no such budget.")
+    return row
+
+
+def limit_of(*, budget_id: UUID) -> Decimal | None:
+    """A budget's limit as it is now; None if there is no such budget any more."""
+    row = Budget.objects.filter(pk=budget_id).first()
+    return row.limit if row is not None else None
+
+
+def is_of_organisation(*, budget_id: UUID) -> bool:
+    return Budget.objects.filter(pk=budget_id, reach=Budget.Reach.ORGANISATION).exists()
+
+
+def set_limit_of(*, budget_id: UUID, limit: Decimal) -> Decimal | None:
+    """Another limit for a budget; returns the one before, None if the budget is gone."""
+    with transaction.atomic():
+        row = Budget.objects.select_for_update().filter(pk=budget_id).first()
+        if row is None:
+            return None
+        Budget.objects.filter(pk=row.pk).update(limit=limit)
+    return row.limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertFact:
+    """A budget that reached one of its percentages; `project_id` where it is a project's."""
+
+    id: UUID
+    at: datetime
+    budget_id: UUID
+    organisation_id: UUID
+    project_id: UUID | None
+    reach: str
+    percent: int
+    limit: Decimal
+    spent: Decimal
+
+
+def alerts_since(*, since: datetime) -> list[AlertFact]:
+    """Alerts raised since then, oldest first; one of a key tells its organisation."""
+    rows = Alert.objects.filter(created_at__gt=since).select_related("budget")
+    return [
+        AlertFact(
+            id=row.pk, at=row.created_at, budget_id=row.budget_id, percent=row.percent,
+            organisation_id=row.budget.organisation_id, reach=row.budget.reach,
+            project_id=row.budget.target_id if row.budget.reach == "project" else None,
+            limit=row.budget.limit, spent=row.spent,
+        )
+        for row in rows.order_by("created_at", "pk")
+    ]  # fmt: skip
 
 
 def raise_alerts(*, now: datetime) -> list[Alert]:

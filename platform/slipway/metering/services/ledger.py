@@ -19,7 +19,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 from slipway.core import spools
 from slipway.core.errors import NotFound
 from slipway.metering.models import SpoolFile, UsageRecord
-from slipway.metering.services import rollups
+from slipway.metering.services import intake
 from slipway.tenancy import services as tenancy
 from slipway_contracts.usage import UsageLine
 
@@ -31,9 +31,6 @@ _FORGET_AFTER = timedelta(days=1)
 BUCKETS = {"hour": TruncHour, "day": TruncDay}
 #: What totals may be grouped by.
 GROUPS = ("model", "key_id", "deployment_id", "version_id", "endpoint", "status")
-
-#: More than this is no count but a fault, and would not fit the column.
-_TOO_MANY_TOKENS = 2**31
 
 _lines = msgspec.json.Decoder(UsageLine)
 
@@ -73,6 +70,16 @@ def ingest_spool(*, now: datetime, directory: Path | None = None) -> int:
     return added
 
 
+def taken_in(*, names: Iterable[str], directory: Path | None = None) -> dict[str, int | None]:
+    """How many bytes of these spool files are in the ledger; None for one that is all in it."""
+    directory = directory or settings.USAGE_SPOOL
+    there = {name for name in names if (directory / name).exists()}
+    # In this order: a file that is gone by now had a row until its last record was stored.
+    rows = SpoolFile.objects.filter(name__in=there).values_list("name", "offset_bytes")
+    offsets: dict[str, int] = dict(rows)
+    return {name: offsets.get(name, 0) if name in there else None for name in names}
+
+
 def forget_finished(*, now: datetime, directory: Path | None = None) -> None:
     """Drop what we know of spool files that have been gone for a day."""
     directory = directory or settings.USAGE_SPOOL
@@ -95,51 +102,19 @@ def _take_in(path: Path, now: datetime) -> int:
 
 
 def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
-    records = []
+    rows = []
     for line in data.splitlines():
         try:
-            records.append(_record(_lines.decode(line)))
+            rows.append(intake.row_of(_lines.decode(line)))
         except (msgspec.DecodeError, ValueError, OverflowError) as error:
             spools.reject(path, offset, line, str(error))
-    ids = [record.request_id for record in records]
     with transaction.atomic():
         here = SpoolFile.objects.filter(name=path.name, offset_bytes=offset)
         if not here.update(offset_bytes=offset + len(data), seen_at=now):
             raise _LostRace(path.name)
-        known = set(
-            UsageRecord.objects.filter(request_id__in=ids).values_list("request_id", flat=True)
-        )
-        fresh = {r.request_id: r for r in reversed(records) if r.request_id not in known}
-        UsageRecord.objects.bulk_create(fresh.values(), batch_size=500)
-        rollups.grow(rollups.cells_of(fresh.values()))
-        tenancy.note_key_use(key_ids={record.key_id for record in records}, now=now)
-    return len(fresh)
-
-
-def _record(line: UsageLine) -> UsageRecord:
-    if min(line.prompt_tokens, line.completion_tokens, line.status) < 0:
-        raise ValueError("a count below 0")
-    if max(line.prompt_tokens, line.completion_tokens) >= _TOO_MANY_TOKENS or line.status > 999:
-        raise ValueError("a count that no request can have")
-    if max(len(line.request_id), len(line.endpoint)) > 64 or len(line.model) > 256:
-        raise ValueError("a text that is too long")
-    return UsageRecord(
-        created_at=datetime.fromtimestamp(line.at, tz=UTC),
-        request_id=line.request_id,
-        project_id=UUID(line.project_id),
-        key_id=UUID(line.key_id),
-        deployment_id=UUID(line.deployment_id),
-        version_id=UUID(line.version_id),
-        model=line.model,
-        endpoint=line.endpoint,
-        status=line.status,
-        stream=line.stream,
-        prompt_tokens=line.prompt_tokens,
-        completion_tokens=line.completion_tokens,
-        estimated=line.estimated,
-        latency_ms=line.latency_ms,
-        first_byte_ms=line.first_byte_ms,
-    )
+        added = intake.store(rows)
+        tenancy.note_key_use(key_ids={row.key_id for row in rows}, now=now)
+    return added
 
 
 def records_of(*, project_id: UUID, **filters: Any) -> Any:
@@ -208,6 +183,14 @@ def was_asked(*, project_id: UUID, deployment_id: UUID, since: datetime) -> bool
     """Whether a deployment answered a request that came in since then."""
     found = UsageRecord.objects.filter(project_id=project_id, created_at__gte=since)
     return found.filter(deployment_id=deployment_id).exists()
+
+
+def answers_of(*, deployment_id: UUID, since: datetime) -> tuple[int, int]:
+    """How many requests a deployment answered well since then, and how many it failed."""
+    found = UsageRecord.objects.filter(deployment_id=deployment_id, created_at__gte=since)
+    good, bad = Count("id", filter=Q(status__lt=400)), Count("id", filter=Q(status__gte=500))
+    seen = found.aggregate(good=good, bad=bad)
+    return seen["good"], seen["bad"]
 
 
 def record_of(*, project_id: UUID, request_id: str) -> UsageRecord:

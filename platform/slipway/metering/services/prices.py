@@ -67,18 +67,20 @@ def books(*, organisation_id: UUID) -> list[Book]:
 def rate(held: Sequence[Book], *, kind: str, model: str, at: datetime) -> Rate:
     """The rate at a moment: the newest book of one's own, else the newest general one.
 
-    Within a book the model's own price goes before that of any model; what no book prices costs
-    nothing, except training, which the settings may price.
+    Within a book the model's own price goes before that of any model. A book without a price for
+    embedded tokens charges them as those of a prompt. What no book prices costs nothing, except
+    training, which the settings may price.
     """
+    kinds = (kind, Kind.PROMPT_TOKENS) if kind == Kind.EMBEDDING_TOKENS else (kind,)
     seen: set[bool] = set()
     for book in held:
         general = book.organisation_id is None
         if book.valid_from > at or general in seen:
             continue
         seen.add(general)
-        found = book.rates.get((kind, model)) or book.rates.get((kind, ""))
-        if found is not None:
-            return found
+        for place in ((each, whose) for each in kinds for whose in (model, "")):
+            if (found := book.rates.get(place)) is not None:
+                return found
     if kind == Kind.TRAINING_TOKENS:
         return Rate(amount=settings.TRAIN_PRICE_PER_MILLION_TOKENS, per=1_000_000)
     return FREE
@@ -101,18 +103,24 @@ def price_facts(
     """Price of a request, a prompt token and an answer's token, in 10⁻¹² of the currency, by
     (organisation id, model).
 
-    Rounded up: what is reserved must never be less than what is charged.
+    Rounded up, and the dearer of a prompt and of embedding where a name is priced for both: what
+    is reserved must never be less than what is charged.
     """
     held: dict[str, list[Book]] = {}
     found = {}
     for organisation_id, model in wanted:
         if organisation_id not in held:
             held[organisation_id] = books(organisation_id=UUID(organisation_id))
-        one, prompt, answer = (
-            rate(held[organisation_id], kind=kind, model=model, at=at)
-            for kind in (Kind.REQUESTS, Kind.PROMPT_TOKENS, Kind.COMPLETION_TOKENS)
+        one, prompt, embedded, answer = (
+            _tiny(rate(held[organisation_id], kind=kind, model=model, at=at))
+            for kind in (
+                Kind.REQUESTS,
+                Kind.PROMPT_TOKENS,
+                Kind.EMBEDDING_TOKENS,
+                Kind.COMPLETION_TOKENS,
+            )
         )
-        found[organisation_id, model] = (_tiny(one), _tiny(prompt), _tiny(answer))
+        found[organisation_id, model] = (one, max(prompt, embedded), answer)
     return found
 
 

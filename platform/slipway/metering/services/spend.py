@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,9 @@ from slipway.tenancy import services as tenancy
 GROUPS = ("project_id", "key_id", "model", "kind")
 
 
+_SPAN = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """A quantity of one kind at one rate, and what it costs to a millionth."""
@@ -36,6 +39,9 @@ class Line:
     amount: Decimal
     per: int
     cost: Decimal
+    #: The span that it sums: the bucket, or the part of it in which the rate holds.
+    since: datetime
+    until: datetime
 
 
 def lines(
@@ -99,6 +105,8 @@ def _priced(
                 amount=rate.amount,
                 per=rate.per,
                 cost=rate.cost(row["total"]),
+                since=max(begin, row["start"]),
+                until=min(end, row["start"] + _SPAN[bucket]),
             )
         )
     return found

@@ -20,6 +20,7 @@ urlpatterns = [
     path("models/<uuid:model_id>/aliases/<str:alias>", models.AliasView.as_view()),
     path("model-versions", models.VersionsView.as_view()),
     path(_VERSION, models.VersionView.as_view()),
+    path(f"{_VERSION}/restore", models.RestoreView.as_view()),
     path(f"{_VERSION}/lineage", models.LineageView.as_view()),
     path(f"{_VERSION}/events", models.VersionEventsView.as_view()),
     path(f"{_VERSION}/exports", transfers.ExportsView.as_view()),

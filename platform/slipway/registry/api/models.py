@@ -13,13 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core import lifecycle
+from slipway.core.editing import Guarded
 from slipway.core.errors import Detail, Invalid, NotFound
+from slipway.core.http import Named
 from slipway.core.models import Event
 from slipway.registry import services
 from slipway.registry.api import shapes
 from slipway.registry.models import Model, ModelVersion, VersionPhase
 from slipway.registry.services import exports, facts
 from slipway.tenancy.permissions import MayChange
+from slipway.tenancy.services import Level
 
 
 class View(GenericAPIView[Any]):
@@ -55,6 +58,7 @@ class View(GenericAPIView[Any]):
 
 class ModelsView(View):
     serializer_class = shapes.ModelOut
+    pagination_class = Named
 
     @extend_schema(
         parameters=[
@@ -76,7 +80,8 @@ class ModelsView(View):
         return self.get_paginated_response(shapes.ModelOut(page, many=True).data)
 
 
-class ModelView(View):
+class ModelView(View, Guarded):
+    guarded = ("aliases",)
     serializer_class = shapes.ModelOut
 
     def get(self, request: Request, model_id: UUID) -> Response:
@@ -86,7 +91,8 @@ class ModelView(View):
 class ModelVersionsView(View):
     @extend_schema(operation_id="models_versions_list", responses=shapes.ModelVersionOut(many=True))
     def get(self, request: Request, model_id: UUID) -> Response:
-        page = self.paginate_queryset(self.versions().filter(model=self.model(model_id)))
+        rows = self.versions().filter(model=self.model(model_id))
+        page = self.paginate_queryset(rows.exclude(phase=VersionPhase.BINNED))
         return self.get_paginated_response(shapes.ModelVersionOut(page, many=True).data)
 
 
@@ -111,8 +117,13 @@ class ImportView(View):
         return Response(shapes.ModelVersionOut(self.version(fact.id)).data, status=202)
 
 
-class AliasView(View):
+class AliasView(View, Guarded):
     """A movable name, such as `production`, for a version of the model."""
+
+    guarded = ("aliases",)
+
+    def now(self, request: Request, **kwargs: Any) -> Any:
+        return shapes.ModelOut(self.model(kwargs["model_id"])).data
 
     @extend_schema(request=shapes.ModelAliasIn, responses=shapes.ModelOut)
     def put(self, request: Request, model_id: UUID, alias: str) -> Response:
@@ -141,6 +152,8 @@ class VersionsView(View):
     )
     def get(self, request: Request) -> Response:
         rows = self.versions()
+        if request.query_params.get("phase") != VersionPhase.BINNED:
+            rows = rows.exclude(phase=VersionPhase.BINNED)
         if reference := request.query_params.get("reference"):
             fact = services.resolve(project_id=self.project_id, reference=reference)
             rows = rows.filter(pk=fact.id)
@@ -160,13 +173,38 @@ class VersionView(View):
     def get(self, request: Request, version_id: UUID) -> Response:
         return Response(shapes.ModelVersionDetailOut(self.version(version_id)).data)
 
-    @extend_schema(responses={202: shapes.ModelVersionDetailOut})
+    @extend_schema(
+        parameters=[OpenApiParameter("bin", bool, description="so that it can be restored")],
+        responses={202: shapes.ModelVersionDetailOut},
+    )
     def delete(self, request: Request, version_id: UUID) -> Response:
-        services.delete_version(
+        """For good; with `bin`, into the bin, where it lies for SLIPWAY_BIN_DAYS."""
+        into_bin = request.query_params.get("bin", "").lower() == "true"
+        remove = services.bin_version if into_bin else services.delete_version
+        remove(
             project_id=self.project_id, version_id=version_id, now=timezone.now(),
             by=request.user.user_name,
         )  # fmt: skip
         return Response(shapes.ModelVersionDetailOut(self.version(version_id)).data, status=202)
+
+
+class RestoreView(View):
+    """Bring a version back from the bin."""
+
+    levels: ClassVar = {"POST": Level.FULL}
+    serializer_class = shapes.ModelVersionDetailOut
+
+    @extend_schema(
+        operation_id="model_versions_restore",
+        request=None,
+        responses=shapes.ModelVersionDetailOut,
+    )
+    def post(self, request: Request, version_id: UUID) -> Response:
+        services.restore_version(
+            project_id=self.project_id, version_id=version_id, now=timezone.now(),
+            by=request.user.user_name,
+        )  # fmt: skip
+        return Response(shapes.ModelVersionDetailOut(self.version(version_id)).data)
 
 
 class LineageView(View):

@@ -95,6 +95,7 @@ class ModelVersionOut(serializers.ModelSerializer[ModelVersion]):
             "tracking_run",
             "aliases",
             "created_at",
+            "binned_at",
         ]
 
     def get_reference(self, row: ModelVersion) -> str:
@@ -136,7 +137,8 @@ class ModelOut(serializers.ModelSerializer[Model]):
 
     @staticmethod
     def _there(row: Model) -> list[ModelVersion]:
-        return [version for version in row.versions.all() if version.phase != VersionPhase.DELETED]
+        gone = {VersionPhase.DELETED, VersionPhase.BINNED}
+        return [version for version in row.versions.all() if version.phase not in gone]
 
     def get_versions(self, row: Model) -> int:
         return len(self._there(row))

@@ -45,6 +45,7 @@ class UploadsView(View):
     """Begin to send an archive (tar, tar.gz or zip) in parts of `part_bytes`."""
 
     serializer_class = shapes.ModelUploadOut
+    waits = True
 
     @extend_schema(request=shapes.ModelUploadIn, responses={201: shapes.ModelUploadOut})
     def post(self, request: Request) -> Response:
@@ -77,6 +78,7 @@ class UploadPartView(UploadView):
 
 
 class UploadFinishView(UploadView):
+    waits = True
     http_method_names: ClassVar = ["post", "options"]
 
     @extend_schema(request=None, responses=shapes.ModelUploadOut)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from slipway.registry.services.facts import (
     VersionFact,
     adapters_on,
+    any_model,
     exists,
     fact_of,
     ready_version,
@@ -13,6 +14,7 @@ from slipway.registry.services.facts import (
     whole_of,
 )
 from slipway.registry.services.keeping import (
+    bin_version,
     delete_version,
     drop_alias,
     hold,
@@ -21,12 +23,15 @@ from slipway.registry.services.keeping import (
     import_uri,
     register_result,
     release,
+    restore_version,
     set_alias,
 )
 
 __all__ = [
     "VersionFact",
     "adapters_on",
+    "any_model",
+    "bin_version",
     "delete_version",
     "drop_alias",
     "exists",
@@ -39,6 +44,7 @@ __all__ = [
     "register_result",
     "release",
     "resolve",
+    "restore_version",
     "set_alias",
     "version",
     "whole_of",

@@ -116,6 +116,11 @@ def version(*, project_id: UUID, version_id: UUID) -> VersionFact:
     return fact_of(version_row(project_id=project_id, version_id=version_id))
 
 
+def any_model(*, project_id: UUID) -> bool:
+    """Whether the project has a model."""
+    return Model.objects.filter(project_id=project_id).exists()
+
+
 def exists(version_id: UUID) -> bool:
     """Whether there is such a version still, in whatever project."""
     return ModelVersion.objects.filter(pk=version_id).exclude(phase=VersionPhase.DELETED).exists()
@@ -141,7 +146,7 @@ def resolve(*, project_id: UUID, reference: str) -> VersionFact:
     model = Model.objects.filter(project_id=project_id, name=name).first()
     versions = (
         ModelVersion.objects.filter(model=model)
-        .exclude(phase=VersionPhase.DELETED)
+        .exclude(phase__in=[VersionPhase.DELETED, VersionPhase.BINNED])
         .select_related("model", "base__model")
     )
     if not which:

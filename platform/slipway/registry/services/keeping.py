@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -241,19 +242,58 @@ def holders(version: ModelVersion) -> list[str]:
     ]
 
 
+@transaction.atomic
+def bin_version(*, project_id: UUID, version_id: UUID, now: datetime, by: str = "") -> None:
+    """Put a ready version into the bin; Conflict naming the holders while someone needs it."""
+    version = _unheld(project_id=project_id, version_id=version_id)
+    if version.phase == VersionPhase.BINNED:
+        return
+    if version.phase != VersionPhase.READY:
+        raise Conflict(f"Only a ready version can lie in the bin; this one is {version.phase}.")
+    reason = f"put into the bin by {by}"
+    lifecycle.advance(version, VersionPhase.BINNED, now=now, reason=reason, binned_at=now)
+
+
+@transaction.atomic
+def restore_version(*, project_id: UUID, version_id: UUID, now: datetime, by: str = "") -> None:
+    """Bring a version back from the bin, with the aliases it had; Conflict if it is not there."""
+    version = version_row(project_id=project_id, version_id=version_id)
+    if version.phase != VersionPhase.BINNED:
+        raise Conflict(f"This version is not in the bin; it is {version.phase}.")
+    reason = f"brought back by {by}"
+    lifecycle.advance(version, VersionPhase.READY, now=now, reason=reason, binned_at=None)
+
+
+def empty_bin(*, until: datetime, now: datetime) -> None:
+    """Begin to delete what was put into the bin before `until`."""
+    old = ModelVersion.objects.filter(phase=VersionPhase.BINNED, binned_at__lt=until)
+    for version in old.order_by("binned_at", "pk"):
+        with suppress(Conflict, lifecycle.LostRace):
+            delete_version(
+                project_id=version.project_id, version_id=version.pk, now=now, by="the bin's term"
+            )
+
+
+def _unheld(*, project_id: UUID, version_id: UUID) -> ModelVersion:
+    """The version, locked; Conflict naming the holders while someone needs it."""
+    ModelVersion.objects.select_for_update().filter(pk=version_id).first()
+    version = version_row(project_id=project_id, version_id=version_id)
+    needed_by = [] if version.phase == VersionPhase.DELETING else holders(version)
+    if needed_by:
+        raise Conflict(
+            f"{version.model.name}@{version.number} is needed by {', '.join(needed_by[:10])}.",
+            *(Detail(field="version", rule="held", value=each,
+                     fix="Delete or cancel the holder first.") for each in needed_by[:10]),
+        )  # fmt: skip
+    return version
+
+
 def delete_version(*, project_id: UUID, version_id: UUID, now: datetime, by: str = "") -> None:
     """Begin to delete; Conflict naming the holders while someone needs it. Twice is once."""
     with transaction.atomic():
-        ModelVersion.objects.select_for_update().filter(pk=version_id).first()
-        version = version_row(project_id=project_id, version_id=version_id)
+        version = _unheld(project_id=project_id, version_id=version_id)
         if version.phase == VersionPhase.DELETING:
             return
-        if needed_by := holders(version):
-            raise Conflict(
-                f"{version.model.name}@{version.number} is needed by {', '.join(needed_by[:10])}.",
-                *(Detail(field="version", rule="held", value=each,
-                         fix="Delete or cancel the holder first.") for each in needed_by[:10]),
-            )  # fmt: skip
         Alias.objects.filter(version=version).delete()
         lifecycle.advance(version, VersionPhase.DELETING, now=now, reason=f"deleted by {by}")
         nudge.soon(ModelVersion)

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from slipway import backends
 from slipway.backends.objects import MAX_PARTS, BadUpload, Missing, Part
+from slipway.core import together
 from slipway.core.errors import Conflict, Detail, Invalid, NotFound
 from slipway.registry.models import ModelVersion, Upload, VersionPhase
 
@@ -31,6 +32,7 @@ def begin(*, project_id: UUID, filename: str, size_bytes: int) -> Upload:
         project_id=project_id, filename=filename, size_bytes=size_bytes, part_bytes=part_bytes
     )
     upload.store_id = backends.objects().start_upload(upload.key)
+    together.begin()
     upload.save(force_insert=True)
     return upload
 
@@ -78,6 +80,7 @@ def finish(upload: Upload, *, now: datetime) -> None:
             # Two finishes at once: the other one may have joined them.
             if not _joined(upload):
                 raise
+    together.begin()
     Upload.objects.filter(pk=upload.pk, finished_at=None).update(finished_at=now)
     upload.finished_at = now
 
@@ -128,9 +131,13 @@ def abort(upload: Upload) -> None:
 
 
 def _remove(upload: Upload) -> None:
+    upload.delete()
+    transaction.on_commit(lambda: _remove_bytes(upload))
+
+
+def _remove_bytes(upload: Upload) -> None:
     backends.objects().abort_upload(upload.key, upload.store_id)
     backends.objects().delete(upload.key)
-    upload.delete()
 
 
 def forget_old(now: datetime) -> None:

@@ -13,6 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.http import Named
 from slipway.tenancy import services
 from slipway.tenancy.models import ApiKey, Role
 from slipway.tenancy.services import LEVELS, Level
@@ -85,6 +86,7 @@ class KeysView(GenericAPIView[Any]):
     """Keys of this project; the secret is in the answer to POST and nowhere else."""
 
     serializer_class = KeyOut
+    pagination_class = Named
 
     def get_queryset(self) -> Any:
         return ApiKey.objects.filter(project_id=self.request.user.project_id).select_related(

@@ -169,7 +169,9 @@ class AcceptView(GenericAPIView[Any]):
     authentication_classes: ClassVar[list[Any]] = []
     permission_classes: ClassVar = [permissions.AllowAny]
     serializer_class = AcceptIn
-    audited_apart = True
+    audited = True
+    #: Wrong passwords are noted, which a refusal must not undo.
+    waits = True
 
     @extend_schema(request=AcceptIn, responses={201: AcceptedOut})
     def post(self, request: Request) -> Response:

@@ -12,7 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from slipway.core.http import Whole
+from slipway.core.http import Named, Whole
 from slipway.tenancy import services
 from slipway.tenancy.api.session import ProjectOut
 from slipway.tenancy.models import Organisation
@@ -38,6 +38,7 @@ class OrganisationsView(GenericAPIView[Any]):
 
     module = "platform"
     serializer_class = OrganisationOut
+    pagination_class = Named
     queryset = Organisation.objects.all()
 
     @extend_schema(responses=OrganisationOut(many=True))
@@ -81,6 +82,7 @@ class ProjectsView(GenericAPIView[Any]):
 
 class ProjectView(GenericAPIView[Any]):
     module = "organisation"
+    proved: ClassVar = {"DELETE"}
     serializer_class = ProjectOut
 
     def _fact(self, project_id: UUID) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.middleware.csrf import get_token
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,18 +13,25 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core import together
 from slipway.core.errors import Forbidden, NotFound, NotSignedIn
 from slipway.core.http import Whole
 from slipway.tenancy import services
+from slipway.tenancy.api.signon import begin_session
 from slipway.tenancy.authentication import PROJECT, SessionAuthentication
 from slipway.tenancy.models import Role, User
-from slipway.tenancy.services import LEVELS, Level, explain, signin
+from slipway.tenancy.services import LEVELS, Level, entry, explain, factors, own, principals, signin
 from slipway.tenancy.services.grants import MODULES
+from slipway.tenancy.services.signon import password
 
 
 class SignInIn(serializers.Serializer[Any]):
     user = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
+    passcode = serializers.CharField(
+        max_length=64, required=False, default="", allow_blank=True,
+        help_text="Of an authenticator app, or a recovery code; for who has a second factor.",
+    )  # fmt: skip
 
 
 class SwitchIn(serializers.Serializer[Any]):
@@ -68,8 +75,9 @@ class SessionView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [permissions.AllowAny]
     serializer_class = SignInIn
-    #: Wrong passwords are noted, so a refusal must not undo what was written.
-    audited_apart = True
+    audited = True
+    #: For directories; and wrong passwords are noted, which a refusal must not undo.
+    waits = True
     works_read_only = True
 
     def get_authenticators(self) -> list[Any]:
@@ -86,16 +94,26 @@ class SessionView(GenericAPIView[Any]):
     def post(self, request: Request) -> Response:
         given = SignInIn(data=request.data)
         given.is_valid(raise_exception=True)
-        user = signin.sign_in(
-            user_name=given.validated_data["user"],
-            password=given.validated_data["password"],
-            address=request.META.get("REMOTE_ADDR", ""),
-            now=timezone.now(),
+        asked, now = given.validated_data, timezone.now()
+        address = request.META.get("REMOTE_ADDR", "")
+        user, to = password.person(
+            name=asked["user"], password=asked["password"], address=address, now=now
         )
+        second = factors.check_second(
+            user=user, passcode=asked["passcode"], address=address, now=now
+        )
+        signin.forgive(user_name=asked["user"])
+        shown = entry.Shown(proved_at=now, signed_on_to=to, second_factor=second)
         # Before the session begins: somebody who belongs nowhere is not let in.
-        principal = services.principal_of(user=user)
-        login(request._request, user)
-        get_token(request._request)
+        try:
+            principal = principals.principal_of_session(user=user, project_id=None, seen=shown)
+        except entry.NeedsSecondFactor:
+            # In, but into no project: this session is for setting one up.
+            together.stand()
+            begin_session(request, user, shown)
+            raise
+        together.begin()
+        begin_session(request, user, shown)
         return Response(_me(principal))
 
     @extend_schema(request=SwitchIn, responses=MeOut)
@@ -105,7 +123,9 @@ class SessionView(GenericAPIView[Any]):
         given.is_valid(raise_exception=True)
         user = User.objects.get(pk=current.user_id)
         try:
-            principal = services.principal_of(user=user, project_id=given.validated_data["project"])
+            principal = principals.principal_of_session(
+                user=user, project_id=given.validated_data["project"], seen=current.shown
+            )
         except Forbidden as error:
             raise NotFound("There is no such project among yours.") from error
         request._request.session[PROJECT] = str(principal.project_id)
@@ -113,6 +133,8 @@ class SessionView(GenericAPIView[Any]):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
+        together.begin()
+        own.end_here(session_id=request._request.session.get(own.SESSION))
         logout(request._request)
         return Response(status=204)
 

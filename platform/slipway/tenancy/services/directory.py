@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from slipway.core.errors import Conflict, NotFound
-from slipway.tenancy.models import ApiKey, Group, Invite, Membership, Role, User
+from slipway.tenancy.models import ApiKey, Group, Invite, Membership, Project, Role, User
 from slipway.tenancy.services import invites, keys, people, projects
 from slipway.tenancy.services.grants import Level
 from slipway.tenancy.services.principals import Principal, principal_in
@@ -111,6 +111,23 @@ def people_of(*, organisation_id: UUID) -> list[Person]:
             )
         )
     return found
+
+
+def able_in(*, project_id: UUID) -> list[tuple[str, Principal]]:
+    """Mail address and rights in a project of every person who has both."""
+    project = Project.objects.select_related("organisation").get(pk=project_id)
+    roles = Membership.objects.filter(
+        Q(project=project) | Q(organisation_id=project.organisation_id)
+    )
+    people = User.objects.filter(
+        Q(pk__in=roles.exclude(user=None).values("user_id"))
+        | Q(pk__in=roles.exclude(group__people=None).values("group__people")),
+        serves=None,
+        is_active=True,
+    ).exclude(email="")
+    return [
+        (user.email, principal_in(user=user, project=project)) for user in people.order_by("pk")
+    ]
 
 
 def members_of_project(*, project_id: UUID) -> list[Person]:

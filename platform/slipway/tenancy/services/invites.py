@@ -11,6 +11,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from slipway.core import together
 from slipway.core.errors import Conflict, Detail, Invalid, NotFound
 from slipway.editions import services as editions
 from slipway.tenancy.models import Invite, Membership, Role, User
@@ -68,6 +69,8 @@ def accept(*, token: str, user_name: str, password: str, address: str, now: date
         # The same slow way as signing in, so that an invite is no way to guess passwords; before
         # the transaction, so that a wrong guess stays noted.
         user = signin.sign_in(user_name=user_name, password=password, address=address, now=now)
+        signin.forgive(user_name=user_name)
+    together.begin()
     with transaction.atomic():
         row = waiting_for.select_for_update(of=("self",)).first()
         if row is None:

@@ -15,12 +15,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from slipway.core.errors import Conflict, Detail, Forbidden, Invalid, NotFound
 from slipway.tenancy.models import ApiKey, Membership, Project, Role, User
 from slipway.tenancy.rules.networks import allowed_from
 from slipway.tenancy.rules.secrets import KEY_PREFIX, LENT_PREFIX
-from slipway.tenancy.services import grants
+from slipway.tenancy.services import entry, grants
 from slipway.tenancy.services.grants import Level, Levels
 from slipway.tenancy.services.principals import Principal, levels_of, principal_in
 
@@ -72,6 +73,9 @@ def issue_key(
             Detail(field="scopes", rule="module to level", fix='{"inference": "operate"}'),
         )
     wanted = grants.levels_of_role(role, stored)
+    wide = any(wanted.get(name, Level.NONE) > Level.READ for name in grants.BEYOND_PROJECT)
+    if maker.key_id is None and maker.shown is not None and wide:
+        entry.check_fresh(seen=maker.shown, now=timezone.now())
     if role == Role.ADMIN and not maker.allows("platform", Level.READ):
         # The owner of an organisation makes such keys too; they reach as far as their maker.
         wanted = {**wanted, "platform": Level.NONE}
@@ -94,6 +98,30 @@ def issue_key(
         networks=_networks(networks),
         expires_at=expires_at,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expiring:
+    """A key in use that will end soon."""
+
+    id: UUID
+    name: str
+    project_id: UUID
+    organisation_id: UUID
+    expires_at: datetime
+
+
+def expiring_keys(*, after: datetime, before: datetime) -> Iterator[Expiring]:
+    """Keys that end between the two, unless they were made to end that soon."""
+    rows = ApiKey.objects.filter(
+        revoked_at=None, expires_at__gt=after, expires_at__lt=before, rotated_from=None
+    )
+    for row in rows.select_related("project").order_by("expires_at", "pk"):
+        if row.expires_at - row.created_at > before - after:
+            yield Expiring(
+                id=row.pk, name=row.name, project_id=row.project_id, expires_at=row.expires_at,
+                organisation_id=row.project.organisation_id,
+            )  # fmt: skip
 
 
 def _store(**fields: object) -> IssuedKey:

@@ -151,11 +151,16 @@ def remove_member(*, principal: Principal, member_id: UUID) -> None:
     """They lose this role at once, and their keys with it."""
     row = member(principal, member_id)
     principal.check_grant(levels_of(row), what="a member")
-    with transaction.atomic():
-        _lock_place(row)
-        Membership.objects.filter(pk=row.pk).delete()
-        if row.role == Role.OWNER:
-            _check_owner_left(row)
+    leave(row)
+
+
+@transaction.atomic
+def leave(row: Membership) -> None:
+    """End a role; Conflict where nobody would own the place any more."""
+    _lock_place(row)
+    Membership.objects.filter(pk=row.pk).delete()
+    if row.role == Role.OWNER:
+        _check_owner_left(row)
 
 
 def member(principal: Principal, member_id: UUID) -> Membership:

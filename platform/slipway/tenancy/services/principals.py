@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from django.db.models import Q
 
-from slipway.core.errors import Forbidden
+from slipway.core.errors import Forbidden, Refused
 from slipway.tenancy.models import Membership, Project, Role, User
-from slipway.tenancy.services import grants
+from slipway.tenancy.services import entry, grants
 from slipway.tenancy.services.grants import Level, Levels
 
 _ORDER = (Role.ADMIN, Role.OWNER, Role.OPERATOR, Role.READER)
@@ -28,6 +28,8 @@ class Principal:
     user_name: str
     levels: Mapping[str, Level] = field(default_factory=dict)
     key_id: UUID | None = None
+    #: What its session has shown of the person; None for keys.
+    shown: entry.Shown | None = None
 
     #: DRF asks its `request.user` this.
     is_authenticated: bool = True
@@ -107,6 +109,22 @@ def principal_of(*, user: User, project_id: UUID | None = None) -> Principal:
     for project in enterable(user=user, project_id=project_id):
         return principal_in(user=user, project=project)
     raise Forbidden("You belong to no such project; ask an owner of one to add you.")
+
+
+def principal_of_session(
+    *, user: User, project_id: UUID | None, seen: entry.Shown | None
+) -> Principal:
+    """As `principal_of`, of projects whose organisation takes what the session has shown.
+
+    Raises what `entry.refusal` says where it is all that stands in the way.
+    """
+    refused: Refused | None = None
+    for project in enterable(user=user, project_id=project_id):
+        refusal = entry.refusal(user=user, organisation=project.organisation, seen=seen)
+        if refusal is None:
+            return replace(principal_in(user=user, project=project), shown=seen)
+        refused = refused or refusal
+    raise refused or Forbidden("You belong to no such project; ask an owner of one to add you.")
 
 
 def enterable(*, user: User, project_id: UUID | None = None) -> list[Project]:

@@ -59,6 +59,12 @@ def projects_of_organisation(*, organisation_id: UUID) -> list[ProjectFact]:
     return [_fact(row) for row in rows.order_by("created_at", "pk")]
 
 
+def open_projects() -> list[UUID]:
+    """Ids of all projects of all organisations that are not in the bin, oldest first."""
+    rows = Project.objects.filter(archived_at=None).order_by("created_at", "pk")
+    return list(rows.values_list("pk", flat=True))
+
+
 def create_organisation(*, name: str) -> Organisation:
     try:
         with transaction.atomic():

@@ -1,11 +1,13 @@
-"""Signing in with a password, slower with every wrong one."""
+"""Signing in with a password, slower with every wrong one, or wrong passcode after it."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from django.contrib.auth import authenticate
 
+from slipway.core import together
 from slipway.core.errors import NotSignedIn, Refused
 from slipway.tenancy.models import SignInFailure, User
 from slipway.tenancy.services.keys import digest_of
@@ -21,7 +23,7 @@ class SlowDown(Refused):
     """Too many wrong passwords; the answer says how long to wait."""
 
     status = 429
-    code = "too_many_attempts"
+    code: ClassVar[str] = "too_many_attempts"
 
 
 def sign_in(*, user_name: str, password: str, address: str, now: datetime) -> User:
@@ -29,10 +31,19 @@ def sign_in(*, user_name: str, password: str, address: str, now: datetime) -> Us
 
     Names and addresses are slowed apart, and names that do not exist like those that do.
     """
-    digest = digest_of(user_name.lower())
+    check_pace(user_name=user_name, address=address, now=now)
+    user: User | None = authenticate(username=user_name, password=password)
+    if user is None:
+        note_failure(user_name=user_name, address=address, now=now)
+        raise NotSignedIn("User name or password is wrong.")
+    return user
+
+
+def check_pace(*, user_name: str, address: str, now: datetime) -> None:
+    """SlowDown after too many wrong passwords or passcodes, of a name or from an address."""
     recent = SignInFailure.objects.filter(created_at__gt=now - WINDOW)
     for rows, free in (
-        (recent.filter(name_digest=digest), FREE_PER_NAME),
+        (recent.filter(name_digest=digest_of(user_name.lower())), FREE_PER_NAME),
         (recent.filter(address=address), FREE_PER_ADDRESS),
     ):
         times = list(rows.order_by("-created_at").values_list("created_at", flat=True)[:100])
@@ -44,12 +55,19 @@ def sign_in(*, user_name: str, password: str, address: str, now: datetime) -> Us
                     f"Too many wrong passwords; try again in {int(left) + 1} seconds. "
                     "An owner can invite you anew if you forgot yours."
                 )
-    user: User | None = authenticate(username=user_name, password=password)
-    if user is None:
-        SignInFailure.objects.create(name_digest=digest, address=address, created_at=now)
-        raise NotSignedIn("User name or password is wrong.")
-    SignInFailure.objects.filter(name_digest=digest).delete()
-    return user
+
+
+def note_failure(*, user_name: str, address: str, now: datetime) -> None:
+    """Remember a wrong password or passcode, although what it was tried for is refused."""
+    digest = digest_of(user_name.lower())
+    together.keep(
+        lambda: SignInFailure.objects.create(name_digest=digest, address=address, created_at=now)
+    )
+
+
+def forgive(*, user_name: str) -> None:
+    """They are in: what they mistyped before counts no more."""
+    SignInFailure.objects.filter(name_digest=digest_of(user_name.lower())).delete()
 
 
 def forget_failures(*, now: datetime) -> None:

@@ -1,5 +1,10 @@
-"""REST for traffic: `traffic` are the rules, `externals` the models that others serve."""
+"""REST for traffic: rules, models that others serve, prompts that are kept, and thumbs."""
 
-from slipway.traffic.api import externals, rules
+from slipway.traffic.api import externals, feedback, prompts, rules
 
-urlpatterns = [*rules.urlpatterns, *externals.urlpatterns]
+urlpatterns = [
+    *rules.urlpatterns,
+    *externals.urlpatterns,
+    *prompts.urlpatterns,
+    *feedback.urlpatterns,
+]

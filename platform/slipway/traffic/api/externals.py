@@ -13,6 +13,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
+from slipway.core.http import Named
 from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 from slipway.traffic import services
@@ -61,6 +63,9 @@ class ExternalOut(serializers.ModelSerializer[External]):
             "changed_at",
             "checked_at",
             "trouble",
+            "down",
+            "failures",
+            "next_check_at",
         ]
 
 
@@ -82,6 +87,7 @@ class _View(GenericAPIView[Any]):
 class ExternalsView(_View):
     """External models of this project; `?name=` finds one by name."""
 
+    pagination_class = Named
     levels: ClassVar = {"POST": Level.FULL}
 
     @extend_schema(
@@ -106,7 +112,8 @@ class ExternalsView(_View):
         return Response(ExternalOut(row).data, status=201)
 
 
-class ExternalView(_View):
+class ExternalView(Guarded, _View):
+    guarded: ClassVar = ("url", "model", "timeout_seconds")
     levels: ClassVar = {"PATCH": Level.FULL}
 
     def get(self, request: Request, external_id: UUID) -> Response:
@@ -127,9 +134,9 @@ class ExternalView(_View):
 class ExternalCheckView(_View):
     """Ask the other server whether it is there and takes the credential."""
 
-    # Asking costs somebody else's time, as any call of a model; and no transaction may be held
-    # meanwhile, as one is for a change of deployments.
+    # Asking costs somebody else's time, as any call of a model.
     module = "inference"
+    waits = True
 
     @extend_schema(request=None, responses=ExternalOut)
     def post(self, request: Request, external_id: UUID) -> Response:

@@ -12,6 +12,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core.editing import Guarded
+from slipway.core.http import Named
 from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 from slipway.traffic import services
@@ -25,8 +27,7 @@ class TargetShape(serializers.Serializer[Any]):
     percent = serializers.IntegerField(min_value=1, max_value=100)
 
 
-class TrafficRuleIn(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=63, help_text="what clients pass as `model`")
+class TrafficRuleChange(serializers.Serializer[Any]):
     targets = TargetShape(many=True, help_text="their shares come to 100")
     fallbacks = serializers.ListField(
         child=serializers.CharField(max_length=256), required=False, default=list,
@@ -36,6 +37,10 @@ class TrafficRuleIn(serializers.Serializer[Any]):
         required=False, allow_null=True, default=None,
         help_text="without a first byte after so long another replica is asked too",
     )  # fmt: skip
+
+
+class TrafficRuleIn(TrafficRuleChange):
+    name = serializers.CharField(max_length=63, help_text="what clients pass as `model`")
 
 
 class TrafficRuleOut(serializers.ModelSerializer[Rule]):
@@ -52,6 +57,7 @@ class RulesView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [MayChange]
     serializer_class = TrafficRuleOut
+    pagination_class = Named
 
     def get_queryset(self) -> Any:
         return Rule.objects.filter(project_id=self.request.user.project_id)
@@ -72,13 +78,31 @@ class RulesView(GenericAPIView[Any]):
         return Response(TrafficRuleOut(row).data)
 
 
-class RuleView(GenericAPIView[Any]):
-    """Without its rule a name means its own deployment again."""
+class RuleView(Guarded):
+    """One rule, seen and changed. Without its rule a name means its own deployment again."""
+
+    guarded = ("targets", "fallbacks", "hedge_after_ms")
 
     # What an operator may set an operator may take back.
     levels: ClassVar = {"DELETE": Level.OPERATE}
     permission_classes: ClassVar = [MayChange]
     serializer_class = TrafficRuleOut
+
+    @extend_schema(responses=TrafficRuleOut)
+    def get(self, request: Request, rule_id: UUID) -> Response:
+        row = services.rule_of(project_id=request.user.project_id, rule_id=rule_id)
+        return Response(TrafficRuleOut(row).data)
+
+    @extend_schema(
+        operation_id="traffic_change", request=TrafficRuleChange, responses=TrafficRuleOut
+    )
+    def put(self, request: Request, rule_id: UUID) -> Response:
+        given = TrafficRuleChange(data=request.data)
+        given.is_valid(raise_exception=True)
+        project_id = request.user.project_id
+        name = services.rule_of(project_id=project_id, rule_id=rule_id).name
+        row = services.set_rule(project_id=project_id, name=name, **given.validated_data)
+        return Response(TrafficRuleOut(row).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, rule_id: UUID) -> Response:

@@ -39,9 +39,12 @@ _FOLLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "training_trainingjob": ("result_version_id", "result_name"),
         "traffic_rule": (),
         "traffic_alias": (),
-        "traffic_external": ("name", "url", "model", "credential", "timeout_seconds"),
+        "traffic_external": (
+            "name", "url", "model", "credential", "timeout_seconds", "down",
+        ),
     },
     "limits": {"limits_ratelimit": ()},
+    "logged": {"traffic_promptpolicy": ("project_id",)},
     "prices": {"metering_pricebook": (), "metering_price": (), "metering_budget": ()},
 }  # fmt: skip
 

@@ -82,6 +82,13 @@ def set_rule(
     return row
 
 
+def rule_of(*, project_id: UUID, rule_id: UUID) -> Rule:
+    row = Rule.objects.filter(pk=rule_id, project_id=project_id).first()
+    if row is None:
+        raise NotFound("There is no such rule in this project.")
+    return row
+
+
 def lift_rule(*, project_id: UUID, rule_id: UUID) -> None:
     """From now on the name means its own deployment again, or nothing."""
     if not Rule.objects.filter(pk=rule_id, project_id=project_id).delete()[0]:

@@ -19,7 +19,16 @@ from slipway.runs.record import Phase
 from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 from slipway.training import services
-from slipway.training.api.shapes import JobIn, JobOut, MethodsOut, PlanOut, job_out
+from slipway.training.api.shapes import (
+    JobIn,
+    JobOut,
+    MeasuredRowsOut,
+    MethodsOut,
+    PlanOut,
+    TokenLengthsOut,
+    job_out,
+    jobs_out,
+)
 from slipway_contracts import hyperparameters
 
 KEY_HEADER = OpenApiParameter(
@@ -72,6 +81,81 @@ class MethodsView(GenericAPIView[Any]):
         return Response(MethodsOut({"data": found}).data)
 
 
+class TokenLengthsView(GenericAPIView[Any]):
+    """How long the rows of a published dataset version are, in tokens of a model."""
+
+    serializer_class = TokenLengthsOut
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="training_token_lengths",
+        parameters=[
+            OpenApiParameter("base", OpenApiTypes.UUID, required=True),
+            OpenApiParameter("dataset", OpenApiTypes.UUID, required=True),
+        ],
+        responses=TokenLengthsOut,
+    )
+    def get(self, request: Request) -> Response:
+        base, dataset = _measured(request)
+        found = services.lengths(
+            project_id=request.user.project_id, base_version_id=base, dataset_version_id=dataset
+        )
+        body = {
+            "tokens": found.tokens,
+            "exact": found.exact,
+            "bars": [dict(zip(("low", "high", "rows"), bar, strict=True)) for bar in found.bars],
+            "longest": found.longest_rows[:10],
+        }
+        return Response(TokenLengthsOut(body).data)
+
+
+class MeasuredRowsView(GenericAPIView[Any]):
+    """The rows behind a bar of token lengths; the cursor is the place among them."""
+
+    serializer_class = MeasuredRowsOut
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="training_token_lengths_rows",
+        parameters=[
+            OpenApiParameter("base", OpenApiTypes.UUID, required=True),
+            OpenApiParameter("dataset", OpenApiTypes.UUID, required=True),
+            OpenApiParameter("at_least", int, description="so many tokens, or more"),
+            OpenApiParameter("at_most", int, description="so many tokens, or fewer"),
+            OpenApiParameter("limit", int, description="1 to 100"),
+            OpenApiParameter("cursor", str, description="next_cursor of the page before"),
+        ],
+        responses=MeasuredRowsOut,
+    )
+    def get(self, request: Request) -> Response:
+        base, dataset = _measured(request)
+        offset = http.whole(request, "cursor", default=0) or 0
+        found, there = services.rows_between(
+            project_id=request.user.project_id,
+            base_version_id=base,
+            dataset_version_id=dataset,
+            low=http.whole(request, "at_least", default=0) or 0,
+            high=http.whole(request, "at_most", default=None),
+            offset=offset,
+            limit=http.whole(request, "limit", default=50, least=1, most=100) or 50,
+        )
+        behind = offset + len(found)
+        body = {
+            "data": [dataclasses.asdict(each) for each in found],
+            "next_cursor": str(behind) if found and behind < there else None,
+            "rows": there,
+        }
+        return Response(MeasuredRowsOut(body).data)
+
+
+def _measured(request: Request) -> tuple[UUID, UUID]:
+    base, dataset = _uuid(request, "base"), _uuid(request, "dataset")
+    if base is None or dataset is None:
+        fix = Detail(field="base", rule="ids of a model version and a dataset version")
+        raise Invalid("Say which base and which dataset.", fix)
+    return base, dataset
+
+
 def _uuid(request: Request, name: str) -> UUID | None:
     raw = request.query_params.get(name)
     try:
@@ -106,6 +190,7 @@ class JobsView(GenericAPIView[Any]):
 
     permission_classes: ClassVar = [MayChange]
     serializer_class = JobOut
+    waits = True
 
     @extend_schema(
         parameters=[OpenApiParameter("phase", str, enum=Phase.values)],
@@ -116,7 +201,7 @@ class JobsView(GenericAPIView[Any]):
         page = self.paginate_queryset(
             services.jobs(project_id=request.user.project_id, phase=phase)
         )
-        return self.get_paginated_response([job_out(job) for job in page or []])
+        return self.get_paginated_response(jobs_out(page or []))
 
     @extend_schema(request=JobIn, responses={201: JobOut}, parameters=[KEY_HEADER])
     def post(self, request: Request) -> Response:

@@ -54,6 +54,26 @@ class CancelView(OfOneJob):
         return Response(job_out(job))
 
 
+class PauseView(OfOneJob):
+    """Stops the job at its latest checkpoint and gives its place away, until it is resumed."""
+
+    @extend_schema(request=None, responses=JobOut)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        job = self.job()
+        services.pause(job, now=timezone.now(), by=request.user.user_name)
+        return Response(job_out(job))
+
+
+class ResumeView(OfOneJob):
+    """Queues a paused job again, if its budgets have room for the rest of it."""
+
+    @extend_schema(request=None, responses=JobOut)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        job = self.job()
+        services.resume(job, now=timezone.now(), by=request.user.user_name)
+        return Response(job_out(job))
+
+
 class RetryView(OfOneJob):
     """Queues a failed or cancelled job again; it resumes from its latest checkpoint."""
 
@@ -94,6 +114,7 @@ class MetricsView(OfOneJob):
             OpenApiParameter("name", str, many=True),
             OpenApiParameter("from_step", int),
             OpenApiParameter("to_step", int),
+            OpenApiParameter("most", int, description="about so many points of each curve"),
         ],
         responses=MetricsOut,
     )
@@ -129,6 +150,7 @@ def _points(job: TrainingJob, request: Request) -> Any:
         names=request.query_params.getlist("name"),
         from_step=http.whole(request, "from_step", default=0) or 0,
         to_step=http.whole(request, "to_step", default=None),
+        most=http.whole(request, "most", default=None, least=2),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,40 @@ class MethodOut(serializers.Serializer[Any]):
 
 class MethodsOut(serializers.Serializer[Any]):
     data = MethodOut(many=True)
+
+
+class LengthBarOut(serializers.Serializer[Any]):
+    low = serializers.IntegerField()
+    high = serializers.IntegerField()
+    rows = serializers.IntegerField()
+
+
+class LongRowOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField(help_text="from 1")
+    tokens = serializers.IntegerField()
+
+
+class TokenLengthsOut(serializers.Serializer[Any]):
+    """How long rows are for a model; a pair of answers counts as the longer of its two."""
+
+    tokens = serializers.IntegerField(help_text="of all rows together")
+    exact = serializers.BooleanField(help_text="False where it was reckoned from a sample.")
+    bars = LengthBarOut(many=True)
+    longest = LongRowOut(many=True, help_text="the ten longest, longest first")
+
+
+class MeasuredRowOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField(help_text="from 0")
+    tokens = serializers.IntegerField()
+    row = serializers.JSONField()
+
+
+class MeasuredRowsOut(serializers.Serializer[Any]):
+    """Rows of so many tokens; of a large dataset those of the sample that its bars are of."""
+
+    data = MeasuredRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    rows = serializers.IntegerField(help_text="how many there are of that length")
 
 
 class JobIn(serializers.Serializer[Any]):
@@ -139,6 +174,15 @@ def _ref(version_id: UUID | None, name: str, sha256: str) -> dict[str, Any] | No
 
 
 def job_out(job: TrainingJob) -> dict[str, Any]:
+    return dict(JobOut(_shown(job)).data)
+
+
+def jobs_out(jobs: Iterable[TrainingJob]) -> list[dict[str, Any]]:
+    """Many at once: the serializer is made once for all."""
+    return list(JobOut([_shown(job) for job in jobs], many=True).data)
+
+
+def _shown(job: TrainingJob) -> dict[str, Any]:
     fields = http.shown(job) | {
         "base": _ref(job.base_version_id, job.base_name, job.base_sha256),
         "dataset": _ref(job.dataset_version_id, job.dataset_name, job.dataset_sha256),
@@ -162,7 +206,7 @@ def job_out(job: TrainingJob) -> dict[str, Any]:
         "price",
         "result_version_id",
     ]
-    return dict(JobOut(fields | {name: getattr(job, name) for name in same}).data)
+    return fields | {name: getattr(job, name) for name in same}
 
 
 class MetricNameOut(serializers.Serializer[Any]):

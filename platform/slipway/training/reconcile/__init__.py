@@ -9,12 +9,14 @@ from slipway.core.reconcile import Step
 from slipway.runs import life, sweeping
 from slipway.training.models import RunMirror, TrainingJob
 from slipway.training.reconcile import mirror
-from slipway.training.services import keeping, sending
+from slipway.training.services import charging, keeping, sending
 
 TRADE = life.Trade(
     workload=sending.workload,
     keep=keeping.keep,
     harvest=keeping.harvest,
+    hindrance=charging.hindrance,
+    settle=charging.settle,
     let_go=sending.let_go,
     leftovers=keeping.leftovers,
     forget=keeping.forget,

@@ -1,7 +1,23 @@
 """What others may ask of training; every function tells its errors."""
 
-from slipway.training.services.asking import Ask, Plan, create_job, plan, schema
-from slipway.training.services.changing import cancel, delete, retry
+from slipway.training.services.asking import (
+    Ask,
+    Plan,
+    create_job,
+    lengths,
+    plan,
+    rows_between,
+    schema,
+    set_aside,
+)
+from slipway.training.services.changing import (
+    cancel,
+    delete,
+    forget_checkpoints,
+    pause,
+    resume,
+    retry,
+)
 from slipway.training.services.estimates import Estimate, compared
 from slipway.training.services.reading import (
     AdapterCheckpoint,
@@ -28,13 +44,19 @@ __all__ = [
     "compared",
     "create_job",
     "delete",
+    "forget_checkpoints",
     "job",
     "jobs",
+    "lengths",
     "lineage",
     "metric_names",
     "metric_points",
+    "pause",
     "plan",
+    "resume",
     "retry",
+    "rows_between",
     "schema",
+    "set_aside",
     "tracking_run",
 ]

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from slipway import backends
+from slipway.core import tenants
 from slipway.core.errors import Detail, Invalid
 from slipway.datasets import services as datasets
 from slipway.editions import services as editions
@@ -93,6 +94,46 @@ def schema(
         return hyperparameters.schema(method, scale)
     base = registry.ready_version(project_id=project_id, version_id=base_version_id)
     return hyperparameters.schema(method, scale, limits_of(base))
+
+
+def lengths(*, project_id: UUID, base_version_id: UUID, dataset_version_id: UUID) -> rows.Lengths:
+    """How long a published version's rows are for a model, by its tokenizer and template."""
+    base = registry.ready_version(project_id=project_id, version_id=base_version_id)
+    dataset = datasets.published_version(project_id=project_id, version_id=dataset_version_id)
+    return rows.measure(
+        dataset_uri=dataset.uri, base_uri=base.base_uri or base.uri, row_count=dataset.rows
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRow:
+    """A row with its number (from 0) and its tokens for the model it was measured for."""
+
+    number: int
+    tokens: int
+    row: dict[str, Any]
+
+
+def rows_between(
+    *, project_id: UUID, base_version_id: UUID, dataset_version_id: UUID,
+    low: int, high: int | None, offset: int, limit: int,
+) -> tuple[list[MeasuredRow], int]:  # fmt: skip
+    """Rows of `low` to `high` tokens from the `offset`-th of them on, and how many there are.
+
+    `high` None is no bound. Of a large dataset they are those of the sample that its bars are of.
+    """
+    measured = lengths(
+        project_id=project_id,
+        base_version_id=base_version_id,
+        dataset_version_id=dataset_version_id,
+    )
+    fit = measured.between(low, measured.longest if high is None else high)
+    # People count rows from 1, files from 0.
+    tokens = {each.number - 1: each.tokens for each in fit[offset : offset + limit]}
+    found = datasets.rows_at(
+        project_id=project_id, version_id=dataset_version_id, numbers=list(tokens)
+    )
+    return [MeasuredRow(number=n, tokens=tokens[n], row=row) for n, row in found], len(fit)
 
 
 def plan(*, project_id: UUID, ask: Ask, now: datetime) -> Plan:
@@ -267,6 +308,19 @@ def _check_lengths(lengths: rows.Lengths, limits: Limits) -> None:
         )
 
 
+def set_aside(
+    *, subject: str, project_id: UUID, key_id: UUID | None, ask: Ask, now: datetime
+) -> None:
+    """Set aside what a job would cost at most that is asked for later; BudgetSpent if it does not
+    fit, and what `plan` raises."""
+    checked = plan(project_id=project_id, ask=ask, now=now)
+    charging.set_aside(
+        subject=subject, project_id=project_id, key_id=key_id, base_name=checked.base.reference,
+        tokens=checked.estimate.tokens, seconds=checked.estimate.seconds_high,
+        workers=ask.workers, gpus=ask.gpus, now=now,
+    )  # fmt: skip
+
+
 def create_job(
     *,
     project_id: UUID,
@@ -284,7 +338,8 @@ def create_job(
     if first is not None:
         return first
     if ask.gpus:
-        active = TrainingJob.objects.filter(phase__in=ACTIVE).aggregate(sum=Sum("gpus"))["sum"]
+        with tenants.everyone():
+            active = TrainingJob.objects.filter(phase__in=ACTIVE).aggregate(sum=Sum("gpus"))["sum"]
         editions.check_room(what="gpus", used=(active or 0) + ask.gpus)
     checked = plan(project_id=project_id, ask=ask, now=now)
     base, dataset, held_out = checked.base, checked.dataset, checked.held_out

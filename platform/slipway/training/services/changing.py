@@ -6,7 +6,7 @@ from datetime import datetime
 
 from slipway.core import lifecycle, nudge
 from slipway.runs import verbs
-from slipway.training.models import MirrorPhase, RunMirror, TrainingJob
+from slipway.training.models import Checkpoint, MirrorPhase, RunMirror, TrainingJob
 from slipway.training.services import charging, sending
 
 
@@ -18,6 +18,16 @@ def cancel(job: TrainingJob, *, now: datetime, by: str) -> None:
 def retry(job: TrainingJob, *, now: datetime, by: str) -> None:
     """Queue it as its next attempt; Conflict for a wrong phase, NotFound if an input has gone."""
     verbs.retry(job, now=now, by=by, hold=lambda again: _wake(again, now))
+
+
+def pause(job: TrainingJob, *, now: datetime, by: str) -> None:
+    """Give its place away until it is resumed; Conflict once it has ended."""
+    verbs.pause(job, now=now, by=by)
+
+
+def resume(job: TrainingJob, *, now: datetime, by: str) -> None:
+    """Queue a paused job again; Conflict if it is not paused, BudgetSpent if it does not fit."""
+    verbs.resume(job, now=now, by=by, hold=lambda again: charging.reserve(again, now=now))
 
 
 def _wake(job: TrainingJob, now: datetime) -> None:
@@ -32,3 +42,8 @@ def _wake(job: TrainingJob, now: datetime) -> None:
 def delete(job: TrainingJob, *, now: datetime, by: str) -> None:
     """Delete curves, logs and checkpoints; a version made from it stays. Conflict while it runs."""
     verbs.delete(job, now=now, by=by)
+
+
+def forget_checkpoints(job: TrainingJob) -> None:
+    """No checkpoint is called by its name any more; their bytes go with the job."""
+    Checkpoint.objects.filter(job=job).delete()

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from slipway.core.errors import Detail, Invalid, NotFound
 from slipway.runs import verbs
@@ -28,17 +29,17 @@ def jobs(*, project_id: UUID, phase: str = "") -> QuerySet[TrainingJob]:
             Detail(field="phase", rule="a known phase", value=phase, fix=", ".join(Phase.values)),
         )
     found = TrainingJob.objects.filter(project_id=project_id).exclude(phase=Phase.DELETED)
-    return found.filter(phase=phase) if phase else found
+    return (found.filter(phase=phase) if phase else found).select_related("mirror")
 
 
 def metric_names(job: TrainingJob) -> list[dict[str, Any]]:
     """Each curve's name, its number of points, and its last point."""
-    found: dict[str, dict[str, Any]] = {}
-    points = MetricPoint.objects.filter(job=job).order_by("name", "step")
-    for name, step, value in points.values_list("name", "step", "value").iterator():
-        entry = found.setdefault(name, {"name": name, "points": 0})
-        entry |= {"points": entry["points"] + 1, "last_step": step, "last_value": value}
-    return list(found.values())
+    points = MetricPoint.objects.filter(job=job)
+    found = points.values("name").annotate(points=Count("pk"), last_step=Max("step"))
+    curves = {each["name"]: each for each in found.order_by("name")}
+    ends = points.filter(step__in={each["last_step"] for each in curves.values()})
+    last = {(name, step): value for name, step, value in ends.values_list("name", "step", "value")}
+    return [each | {"last_value": last[name, each["last_step"]]} for name, each in curves.items()]
 
 
 def metric_points(
@@ -47,15 +48,36 @@ def metric_points(
     names: list[str],
     from_step: int = 0,
     to_step: int | None = None,
+    most: int | None = None,
     limit: int = 100_000,
 ) -> QuerySet[MetricPoint]:
-    """Points of the curves named (of all, if none is), by step, both ends of the range included."""
+    """Points of the curves named (of all, if none is), by step, both ends of the range included.
+
+    With `most`, about so many of each curve: of equal stretches of steps the smallest and the
+    largest value, so that no peak is lost, and the last step.
+    """
     found = MetricPoint.objects.filter(job=job, step__gte=from_step)
     if to_step is not None:
         found = found.filter(step__lte=to_step)
     if names:
         found = found.filter(name__in=names)
+    if most is not None:
+        found = _thinned(found, most)
     return found.order_by("step", "name", "pk")[:limit]
+
+
+def _thinned(points: QuerySet[MetricPoint], most: int) -> QuerySet[MetricPoint]:
+    ends = points.aggregate(first=Min("step"), last=Max("step"))
+    if ends["first"] is None:
+        return points
+    stretch = max(1, -(-2 * (ends["last"] - ends["first"] + 1) // most))
+    if stretch == 1:
+        return points
+    place: dict[str, Any] = {"partition_by": [F("name"), F("step") / stretch]}
+    return points.annotate(
+        lowest=Window(RowNumber(), order_by="value", **place),
+        highest=Window(RowNumber(), order_by="-value", **place),
+    ).filter(Q(lowest=1) | Q(highest=1) | Q(step=ends["last"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +125,8 @@ def checkpoints(job: TrainingJob) -> QuerySet[Checkpoint]:
 
 def tracking_run(job: TrainingJob) -> str:
     """Id of the job's run in the experiment tracker; empty while there is none."""
-    runs = RunMirror.objects.filter(job=job).values_list("run", flat=True)
-    return runs.first() or ""
+    mirror: RunMirror | None = getattr(job, "mirror", None)
+    return mirror.run if mirror else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ import heapq
 import json
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from slipway.training.services import counting
 #: Up to so many bytes every row is counted; beyond, about SAMPLE of them and the LONGEST.
 EXACT_BYTES = 4 * 1024 * 1024
 SAMPLE, LONGEST = 2000, 100
+BARS = 20
 #: A process that waits rather than works is given up after this.
 _SECONDS = 120
 
@@ -44,10 +46,23 @@ class Lengths:
     longest_rows: tuple[Row, ...]
     #: False where the sum was reckoned from a sample.
     exact: bool
+    #: How long rows are: first and last length of a bar, and how many of the rows counted evenly.
+    bars: tuple[tuple[int, int, int], ...] = ()
+    #: Tokens of each row that bars are of: every `every`-th one.
+    each: array[int] = field(default_factory=lambda: array("I"))
+    every: int = 1
 
     @property
     def longest(self) -> int:
         return self.longest_rows[0].tokens if self.longest_rows else 0
+
+    def between(self, low: int, high: int) -> list[Row]:
+        """Rows of `low` to `high` tokens, in the order of the file."""
+        return [
+            Row(number=place * self.every, tokens=tokens)
+            for place, tokens in enumerate(self.each, start=1)
+            if low <= tokens <= high
+        ]
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +89,7 @@ def measure(*, dataset_uri: str, base_uri: str, row_count: int) -> Lengths:
     counts = _count(base_uri, [line for _, line in chosen + also])
     sampled_tokens = sum(tokens for tokens, _ in counts[: len(chosen)])
     sampled_bytes = sum(len(line) for _, line in chosen)
+    each = [longest for _, longest in counts[: len(chosen)]]
     numbers = [number for number, _ in chosen + also]
     rows = (Row(number=n, tokens=t) for n, (_, t) in zip(numbers, counts, strict=True))
     return Lengths(
@@ -82,6 +98,24 @@ def measure(*, dataset_uri: str, base_uri: str, row_count: int) -> Lengths:
         else round(size_bytes * sampled_tokens / max(1, sampled_bytes)),
         longest_rows=tuple(heapq.nlargest(LONGEST, rows, key=lambda row: row.tokens)),
         exact=exact,
+        bars=_bars(each),
+        each=array("I", each),
+        every=every,
+    )
+
+
+def _bars(lengths: list[int]) -> tuple[tuple[int, int, int], ...]:
+    """At most BARS bars of one width over all lengths; values are counts of tokens."""
+    if not lengths:
+        return ()
+    low, high = min(lengths), max(lengths)
+    width = -(-(high - low + 1) // BARS)
+    found = [0] * (-(-(high - low + 1) // width))
+    for length in lengths:
+        found[(length - low) // width] += 1
+    return tuple(
+        (low + place * width, low + (place + 1) * width - 1, count)
+        for place, count in enumerate(found)
     )
 
 

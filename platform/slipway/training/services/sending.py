@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from slipway.capacity import services as capacity
 from slipway.datasets import services as datasets
 from slipway.registry import services as registry
 from slipway.training.models import TrainingJob
@@ -69,6 +70,7 @@ def workload(job: TrainingJob) -> Workload:
         attempt=job.attempt,
         submitted_at=job.created_at.timestamp(),
         priority=job.priority,
+        queue=capacity.queue_of(project_id=job.project_id),
         workers=job.workers,
         gpus=job.gpus,
     )

@@ -11,14 +11,14 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from slipway.door.api.document import kept, organization
+from slipway.door.api.document import asking, kept, organization
 from slipway.door.api.document.objects import OBJECTS
 from slipway.door.api.document.words import STRING, Operation, Schema, ref
 from slipway.door.api.manners import DoorView
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    **kept.GATEWAY,
-    **kept.DOOR,
+    **asking.OPERATIONS,
+    **kept.OPERATIONS,
     **organization.OPERATIONS,
 }
 _REF = "#/$defs/"
@@ -93,12 +93,13 @@ def _operation(told: Operation, schemas: dict[str, Schema]) -> dict[str, Any]:
     elif isinstance(told.body, dict):
         shown["requestBody"] = _body("application/json", told.body)
     elif told.body is not None:
-        shown["requestBody"] = _body("application/json", _of_struct(told, schemas))
+        needed = any(field.required for field in msgspec.structs.fields(told.body))
+        shown["requestBody"] = _body("application/json", _of_struct(told, schemas), required=needed)
     return shown
 
 
-def _body(kind: str, schema: Schema) -> dict[str, Any]:
-    return {"required": True, "content": {kind: {"schema": schema}}}
+def _body(kind: str, schema: Schema, *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": {kind: {"schema": schema}}}
 
 
 def _of_struct(told: Operation, schemas: dict[str, Schema]) -> Schema:

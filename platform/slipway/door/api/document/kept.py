@@ -1,13 +1,11 @@
-"""Every route of /v1 that is kept by the door or answered by the gateway."""
+"""Routes of /v1 to files, fine-tuning jobs, batches and evals."""
 
 from __future__ import annotations
 
 from slipway.door.api import (
     batches,
-    completions,
     evals,
     graders,
-    moderate,
     permissions,
     tuning,
     uploads,
@@ -23,159 +21,18 @@ from slipway.door.api.document.words import (
     gone,
     limit,
     listed,
-    many,
     one_of,
     ref,
     thing,
 )
-from slipway.door.services import moderation, response_asks
 
 _PAGE = (AFTER, limit(100))
 _FILE: Schema = {"type": "string", "format": "binary"}
 _JOB = "/fine_tuning/jobs/{job_id}"
 _CHECKPOINT = "/fine_tuning/checkpoints/{checkpoint}"
 _RUN = "/evals/{eval_id}/runs/{run_id}"
-_MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
-_MESSAGE: Schema = {
-    "type": "object",
-    "properties": {
-        "role": one_of("system", "developer", "user", "assistant", "tool"),
-        "content": {"anyOf": [STRING, many(FREE), {"type": "null"}]},
-    },
-    "required": ["role"],
-}
-#: Of the request the gateway reads these; the rest is the engine's to check.
-_CHAT: Schema = {
-    "type": "object",
-    "properties": {
-        "model": _MODEL,
-        "messages": {"type": "array", "items": _MESSAGE, "minItems": 1},
-        "stream": {"type": ["boolean", "null"]},
-    },
-    "required": ["model", "messages"],
-}
-_COMPLETION: Schema = {
-    "type": "object",
-    "properties": {
-        "model": _MODEL,
-        "prompt": {"anyOf": [STRING, many(STRING)]},
-        "stream": {"type": ["boolean", "null"]},
-    },
-    "required": ["model", "prompt"],
-}
 
-_EMBEDDING: Schema = {
-    "type": "object",
-    "properties": {
-        "model": _MODEL,
-        "input": {"anyOf": [STRING, many(STRING)]},
-        "encoding_format": one_of("float", "base64"),
-    },
-    "required": ["model", "input"],
-}
-
-GATEWAY: dict[str, dict[str, Operation]] = {
-    "/chat/completions": {
-        "post": Operation(
-            id="createChatCompletion", tells="Ask a chat model.", answer=ref("ChatCompletion"),
-            body=_CHAT, events=True,
-        )
-    },
-    "/completions": {
-        "post": Operation(
-            id="createCompletion", tells="Have a text gone on with.", answer=ref("Completion"),
-            body=_COMPLETION, events=True,
-        )
-    },
-    "/embeddings": {
-        "post": Operation(
-            id="createEmbedding", tells="Have texts embedded.", answer=ref("Embeddings"),
-            body=_EMBEDDING,
-        )
-    },
-    "/responses": {
-        "post": Operation(
-            id="createResponse", tells="Ask a chat model in the words of the responses API.",
-            answer=ref("Response"), body=response_asks.Ask, events=True,
-        )
-    },
-    "/moderations": {
-        "post": Operation(
-            id="createModeration", tells="Have texts judged by the project's policy.",
-            answer=thing(id=STRING, model=STRING, results=many(FREE)), body=moderate._Ask,
-        )
-    },
-    "/models": {
-        "get": Operation(
-            id="listModels", tells="Models that answer.",
-            answer=thing("list", data=many(ref("Model"))),
-        )
-    },
-}  # fmt: skip
-
-_STORED = "/chat/completions/{name}"
-_RESPONSE = "/responses/{response_id}"
-
-DOOR: dict[str, dict[str, Operation]] = {
-    "/chat/completions": {
-        **GATEWAY.pop("/chat/completions"),
-        "get": Operation(
-            id="listChatCompletions", tells="Those that were stored, oldest first.",
-            answer=listed(ref("ChatCompletion")), query=(*_PAGE, ORDER, Query(name="model")),
-        ),
-    },
-    _STORED: {
-        "get": Operation(id="getChatCompletion", tells="One.", answer=ref("ChatCompletion")),
-        "post": Operation(
-            id="changeChatCompletion", tells="Its metadata.", answer=ref("ChatCompletion"),
-            body=completions._Changed,
-        ),
-        "delete": Operation(
-            id="deleteChatCompletion", tells="Forget it.", answer=gone("chat.completion.deleted")
-        ),
-    },
-    f"{_STORED}/messages": {
-        "get": Operation(
-            id="listChatMessages", tells="What was asked.", answer=listed(FREE),
-            query=(*_PAGE, ORDER),
-        )
-    },
-    _RESPONSE: {
-        "get": Operation(id="getResponse", tells="One response.", answer=ref("Response")),
-        "delete": Operation(id="deleteResponse", tells="Forget it.", answer=gone("response")),
-    },
-    f"{_RESPONSE}/cancel": {
-        "post": Operation(
-            id="cancelResponse", tells="Refused: none runs in the background.",
-            answer=ref("Response"),
-        )
-    },
-    f"{_RESPONSE}/input_items": {
-        "get": Operation(
-            id="listInputItems", tells="What was asked.", answer=listed(FREE),
-            query=(*_PAGE, ORDER),
-        )
-    },
-    "/moderations/policy": {
-        "get": Operation(
-            id="getModerationPolicy", tells="What the project's texts are judged by.",
-            answer=ref("ModerationPolicy"),
-        ),
-        "post": Operation(
-            id="setModerationPolicy", tells="Set it.", answer=ref("ModerationPolicy"),
-            body=moderation.Policy,
-        ),
-        "delete": Operation(
-            id="deleteModerationPolicy", tells="Back to none.",
-            answer=thing("moderation.policy", deleted={"type": "boolean"}),
-        ),
-    },
-    "/models/{model}": {
-        "get": Operation(id="getModel", tells="One model.", answer=ref("Model")),
-        "delete": Operation(
-            id="deleteModel", tells="Delete a fine-tuned model.", answer=gone("model")
-        ),
-    },
+OPERATIONS: dict[str, dict[str, Operation]] = {
     "/files": {
         "get": Operation(
             id="listFiles", tells="Files, newest first.", answer=listed(ref("File")),

@@ -180,6 +180,7 @@ OBJECTS: dict[str, Schema] = {
     "Response": thing(
         "response", id=STRING, created_at=NUMBER, model=STRING, status=STRING, output=many(FREE)
     ),
+    "Conversation": thing("conversation", id=STRING, created_at=_TIME, metadata=METADATA),
     "ModerationPolicy": thing("moderation.policy"),
     "Project": thing(
         "organization.project",
@@ -238,6 +239,16 @@ OBJECTS: dict[str, Schema] = {
     ),
     "SpendLimit": thing("organization.spend_limit", **_SPEND),
     "ProjectSpendLimit": thing("project.spend_limit", **_SPEND),
+    **{
+        name: thing(
+            f"{kind}.spend_alert", id=STRING, threshold_amount=INTEGER, currency=STRING,
+            interval=one_of("month"),
+            notification_channel=thing(
+                type=one_of("email"), recipients=many(STRING), subject_prefix=null_or(STRING)
+            ),
+        )
+        for name, kind in (("SpendAlert", "organization"), ("ProjectSpendAlert", "project"))
+    },
     "Invite": thing(
         "organization.invite",
         id=STRING,
@@ -252,6 +263,10 @@ OBJECTS: dict[str, Schema] = {
     "Group": thing(
         "group", id=STRING, name=STRING, created_at=_TIME, group_type=STRING,
         is_scim_managed=BOOLEAN,
+    ),
+    "Role": thing(
+        "role", id=STRING, name=STRING, description=_TEXT, permissions=many(STRING),
+        predefined_role=BOOLEAN, resource_type=STRING,
     ),
     "GroupUser": thing(id=STRING, name=STRING, email=_TEXT),
     "AuditEvent": thing(id=STRING, type=STRING, effective_at=_TIME, actor=FREE),

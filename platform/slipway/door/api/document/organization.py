@@ -19,7 +19,7 @@ from slipway.door.api.document.words import (
     ref,
     thing,
 )
-from slipway.door.api.organization import keys, limits, people, places, usage
+from slipway.door.api.organization import keys, limits, people, places, spend_alerts, usage
 
 _PAGE = (AFTER, limit(100))
 _P = "/organization/projects/{project_id}"
@@ -33,6 +33,52 @@ def _array(name: str) -> Query:
 def _next(item: Schema) -> Schema:
     made = listed(item)
     return made | {"properties": made["properties"] | {"next": null_or(STRING)}}
+
+
+def _alerts(path: str, kind: str, name: str) -> dict[str, dict[str, Operation]]:
+    one = ref(name)
+    return {
+        f"{path}/spend_alerts": {
+            "get": Operation(
+                id=f"list{name}s", tells="Who is mailed of how much, oldest first.",
+                answer=listed(one), query=(*_PAGE, ORDER, Query(name="before")),
+            ),
+            "post": Operation(
+                id=f"create{name}", tells="Mail people when so much was spent in a month.",
+                answer=one, body=spend_alerts._Alert,
+            ),
+        },
+        f"{path}/spend_alerts/{{alert_id}}": {
+            "get": Operation(id=f"get{name}", tells="One.", answer=one),
+            "post": Operation(
+                id=f"change{name}", tells="All of it anew.", answer=one, body=spend_alerts._Alert
+            ),
+            "delete": Operation(
+                id=f"delete{name}", tells="Mail nobody.", answer=gone(f"{kind}.spend_alert.deleted")
+            ),
+        },
+    }  # fmt: skip
+
+
+def _roles(path: str, kind: str, of_user: str) -> dict[str, dict[str, Operation]]:
+    name, query = f"{kind.title()}Role", (AFTER, ORDER, limit(1000))
+    return {
+        f"{path}/roles": {
+            "get": Operation(
+                id=f"list{name}s", tells="Ready-made roles, then the organisation's own.",
+                answer=_next(ref("Role")), query=query,
+            )
+        },
+        f"{path}/roles/{{role_id}}": {
+            "get": Operation(id=f"get{name}", tells="One of them.", answer=ref("Role"))
+        },
+        of_user: {
+            "get": Operation(
+                id=f"listUser{name}s", tells="The role that somebody was given here, if any.",
+                answer=_next(ref("Role")), query=query,
+            )
+        },
+    }  # fmt: skip
 
 
 _SPAN = (
@@ -166,6 +212,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             answer=thing("organization.spend_limit.deleted", deleted=BOOLEAN),
         ),
     },
+    **_alerts(_P, "project", "ProjectSpendAlert"),
+    **_alerts("/organization", "organization", "SpendAlert"),
     "/organization/users": {
         "get": Operation(
             id="listUsers", tells="Everybody with any role in the organisation.",
@@ -183,6 +231,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             answer=gone("organization.user.deleted"),
         ),
     },
+    **_roles("/organization", "organization", "/organization/users/{user_id}/roles"),
+    **_roles("/projects/{project_id}", "project", "/projects/{project_id}/users/{user_id}/roles"),
     "/organization/invites": {
         "get": Operation(
             id="listInvites", tells="Invites, accepted and expired ones too.",

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from slipway.door.api.organization import audit_logs, keys, limits, people, places, usage
+from slipway.door.api.organization import (
+    audit_logs,
+    keys,
+    limits,
+    people,
+    places,
+    roles,
+    spend_alerts,
+    usage,
+)
 
 _PROJECT = "organization/projects/<str:project_id>"
 
@@ -21,8 +30,24 @@ urlpatterns = [
     path(f"{_PROJECT}/rate_limits/<path:limit_id>", limits.RateLimitView.as_view()),
     path(f"{_PROJECT}/spend_limit", limits.ProjectSpendView.as_view()),
     path("organization/spend_limit", limits.SpendView.as_view()),
+    *(
+        path(f"{place}/spend_alerts{rest}", view.as_view(kind=f"{kind}.spend_alert"))
+        for place, kind in (("organization", "organization"), (_PROJECT, "project"))
+        for rest, view in (
+            ("", spend_alerts.AlertsView),
+            ("/<str:alert_id>", spend_alerts.AlertView),
+        )
+    ),
     path("organization/users", people.UsersView.as_view()),
     path("organization/users/<str:user_id>", people.UserView.as_view()),
+    path("organization/users/<str:user_id>/roles", roles.UserRolesView.as_view()),
+    path("organization/roles", roles.RolesView.as_view()),
+    path("organization/roles/<str:role_id>", roles.RoleView.as_view()),
+    path("projects/<str:project_id>/roles", roles.ProjectRolesView.as_view()),
+    path("projects/<str:project_id>/roles/<str:role_id>", roles.ProjectRoleView.as_view()),
+    path(
+        "projects/<str:project_id>/users/<str:user_id>/roles", roles.ProjectUserRolesView.as_view()
+    ),
     path("organization/invites", people.InvitesView.as_view()),
     path("organization/invites/<str:invite_id>", people.InviteView.as_view()),
     path("organization/groups", places.GroupsView.as_view()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -14,6 +14,14 @@ from slipway.tenancy import services as tenancy
 from slipway.tenancy.services import directory, projects
 
 F = TypeVar("F")
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> Any: ...
+
+
+N = TypeVar("N", bound=_Numbered)
 
 
 class OrganizationView(DoorView):
@@ -55,6 +63,22 @@ def one_of(
         if true(each):
             return each
     raise words.no_such(what, given, param=param)
+
+
+def named(found: Sequence[N], prefix: str, given: str, *, what: str, param: str) -> N:
+    """The one with this public id; Gone otherwise."""
+    return one_of(
+        found,
+        # People and programs have numbers, everything else UUIDs.
+        lambda each: given == f"{prefix}{getattr(each.id, 'hex', each.id)}",
+        what=what,
+        given=given,
+        param=param,
+    )
+
+
+def person_in(people: Sequence[N], user_id: str, *, what: str = "user") -> N:
+    return named(people, org_shapes.USER, user_id, what=what, param="user_id")
 
 
 def ordered(items: list[dict[str, Any]], request: Request, default: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.door.api import paging
-from slipway.door.api.organization.base import OrganizationView, one_of, ordered
+from slipway.door.api.organization.base import OrganizationView, named, ordered
 from slipway.door.services import org_shapes, words
 from slipway.tenancy import services as tenancy
 from slipway.tenancy.services import directory, people
@@ -26,8 +26,7 @@ def _ends(seconds: int | None) -> datetime | None:
 
 
 def _key(found: list[directory.KeyEntry], key_id: str) -> directory.KeyEntry:
-    key = words.row_id(org_shapes.KEY, key_id, what="API key", param="key_id")
-    return one_of(found, lambda e: e.id == key, what="API key", given=key_id, param="key_id")
+    return named(found, org_shapes.KEY, key_id, what="API key", param="key_id")
 
 
 class _ProjectKeys(OrganizationView):
@@ -65,14 +64,11 @@ class _NewAccount(words.Request):
 
 class _Account(OrganizationView):
     def account(self, project_id: str, account_id: str) -> directory.Person:
-        number = org_shapes.numbered(
-            org_shapes.ACCOUNT, account_id, what="service account", param="service_account_id"
-        )
-        return one_of(
+        return named(
             directory.accounts_of(project_id=self.project(project_id)),
-            lambda person: person.id == number,
+            org_shapes.ACCOUNT,
+            account_id,
             what="service account",
-            given=account_id,
             param="service_account_id",
         )
 
@@ -105,12 +101,18 @@ class AccountsView(_Account):
     def post(self, request: Request, project_id: str) -> Response:
         """A member of the project that is a program, and its first key."""
         place, wish = self.place(project_id), self.body(_NewAccount)
-        row = people.create_service_account(principal=place, name=wish.name, role="operator")
-        person = self.account(project_id, f"{org_shapes.ACCOUNT}{row.user_id}")
-        shown = org_shapes.account(person) | {"api_key": None}
-        if not wish.create_service_account_only:
-            shown["api_key"] = self.new_key(place, person, "Secret Key", wish.expires_in_seconds)
-        return Response(shown)
+
+        def make() -> dict[str, Any]:
+            row = people.create_service_account(principal=place, name=wish.name, role="operator")
+            person = self.account(project_id, f"{org_shapes.ACCOUNT}{row.user_id}")
+            key = (
+                None
+                if wish.create_service_account_only
+                else self.new_key(place, person, "Secret Key", wish.expires_in_seconds)
+            )
+            return org_shapes.account(person) | {"api_key": key}
+
+        return self.once(msgspec.to_builtins(wish), make, secret=True)
 
 
 class _AccountChange(words.Request):
@@ -147,7 +149,11 @@ class AccountKeysView(_Account):
     def post(self, request: Request, project_id: str, account_id: str) -> Response:
         person, wish = self.account(project_id, account_id), self.body(_AccountKey)
         place = self.place(project_id)
-        return Response(self.new_key(place, person, wish.name, wish.expires_in_seconds))
+        return self.once(
+            msgspec.to_builtins(wish),
+            lambda: self.new_key(place, person, wish.name, wish.expires_in_seconds),
+            secret=True,
+        )
 
 
 class _AdminKey(words.Request):
@@ -163,13 +169,17 @@ class AdminKeysView(OrganizationView):
 
     def post(self, request: Request) -> Response:
         wish = self.body(_AdminKey)
-        issued = tenancy.issue_key(
-            maker=self.principal,
-            name=wish.name,
-            role="admin",
-            expires_at=_ends(wish.expires_in_seconds),
-        )
-        return Response(_admin(self.organisation_id, issued.key.pk) | {"value": issued.secret})
+
+        def make() -> dict[str, Any]:
+            issued = tenancy.issue_key(
+                maker=self.principal,
+                name=wish.name,
+                role="admin",
+                expires_at=_ends(wish.expires_in_seconds),
+            )
+            return _admin(self.organisation_id, issued.key.pk) | {"value": issued.secret}
+
+        return self.once(msgspec.to_builtins(wish), make, secret=True)
 
 
 class AdminKeyView(OrganizationView):

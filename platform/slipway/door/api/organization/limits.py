@@ -67,15 +67,25 @@ class RateLimitView(OrganizationView):
                 (wish.max_tokens_per_1_minute, was.tokens_per_minute if was else None),
             )
         )
-        limits.set_limit(
-            maker=place,
+        wished = limits.Limit(
+            project_id=place.project_id,
+            key_id=None,
             model=model,
             requests_per_minute=None if requests == _UNLIMITED else requests,
             tokens_per_minute=None if tokens == _UNLIMITED else tokens,
             at_once=was.at_once if was else None,
         )
-        found = limits.limits_of(project_id=place.project_id)
-        return Response(next(_shown(limit) for limit in found if limit.model == model))
+        if wished.requests_per_minute or wished.tokens_per_minute or wished.at_once:
+            limits.set_limit(
+                maker=place,
+                model=model,
+                requests_per_minute=wished.requests_per_minute,
+                tokens_per_minute=wished.tokens_per_minute,
+                at_once=wished.at_once,
+            )
+        else:
+            limits.lift_all(maker=place, model=model)
+        return Response(_shown(wished))
 
 
 class _Spend(words.Request):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.door.api import paging
-from slipway.door.api.organization.base import OrganizationView, many, one_of
+from slipway.door.api.organization.base import OrganizationView, many, named, one_of, person_in
 from slipway.door.services import org_shapes, words
 from slipway.door.services.words import Bad
 from slipway.tenancy.services import directory, invites, people
@@ -27,14 +27,7 @@ def role_given(role: str) -> str:
 
 class _UserView(OrganizationView):
     def person(self, user_id: str) -> directory.Person:
-        number = org_shapes.numbered(org_shapes.USER, user_id, what="user", param="user_id")
-        return one_of(
-            directory.people_of(organisation_id=self.organisation_id),
-            lambda person: person.id == number,
-            what="user",
-            given=user_id,
-            param="user_id",
-        )
+        return person_in(directory.people_of(organisation_id=self.organisation_id), user_id)
 
 
 class UsersView(_UserView):
@@ -94,11 +87,15 @@ class InvitesView(OrganizationView):
             raise Bad("An invite leads into one project; name exactly one.", param="projects")
         into = wish.projects[0]
         now = timezone.now()
-        issued = invites.invite(
-            principal=self.place(into.id), email=wish.email, role=role_given(into.role), now=now
-        )
-        link = f"{settings.PUBLIC_URL}/invite#{issued.token}"
-        return Response(org_shapes.invite(self._entry(issued.invite.pk), now) | {"x_link": link})
+
+        def make() -> dict[str, Any]:
+            issued = invites.invite(
+                principal=self.place(into.id), email=wish.email, role=role_given(into.role), now=now
+            )
+            link = f"{settings.PUBLIC_URL}/invite#{issued.token}"
+            return org_shapes.invite(self._entry(issued.invite.pk), now) | {"x_link": link}
+
+        return self.once(msgspec.to_builtins(wish), make, secret=True)
 
     def _entry(self, key: Any) -> directory.InviteEntry:
         found = directory.invites_of(organisation_id=self.organisation_id)
@@ -107,14 +104,8 @@ class InvitesView(OrganizationView):
 
 class InviteView(OrganizationView):
     def _entry(self, invite_id: str) -> directory.InviteEntry:
-        key = words.row_id(org_shapes.INVITE, invite_id, what="invite", param="invite_id")
-        return one_of(
-            directory.invites_of(organisation_id=self.organisation_id),
-            lambda entry: entry.id == key,
-            what="invite",
-            given=invite_id,
-            param="invite_id",
-        )
+        found = directory.invites_of(organisation_id=self.organisation_id)
+        return named(found, org_shapes.INVITE, invite_id, what="invite", param="invite_id")
 
     def get(self, request: Request, invite_id: str) -> Response:
         return Response(org_shapes.invite(self._entry(invite_id), timezone.now()))
@@ -177,14 +168,8 @@ class ProjectUserView(OrganizationView):
 
 
 def _member(project_id: UUID, user_id: str) -> directory.Person:
-    number = org_shapes.numbered(org_shapes.USER, user_id, what="user", param="user_id")
-    return one_of(
-        directory.members_of_project(project_id=project_id),
-        lambda person: person.id == number,
-        what="user of this project",
-        given=user_id,
-        param="user_id",
-    )
+    found = directory.members_of_project(project_id=project_id)
+    return person_in(found, user_id, what="user of this project")
 
 
 def _row(person: directory.Person) -> Any:

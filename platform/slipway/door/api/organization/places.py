@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.door.api import paging
-from slipway.door.api.organization.base import OrganizationView, one_of, ordered
+from slipway.door.api.organization.base import OrganizationView, named, ordered, person_in
 from slipway.door.services import org_shapes, words
 from slipway.door.services.words import Bad
 from slipway.tenancy import services as tenancy
@@ -63,14 +63,8 @@ class ArchiveView(OrganizationView):
 
 class _GroupView(OrganizationView):
     def group(self, group_id: str) -> directory.GroupEntry:
-        key = words.row_id(org_shapes.GROUP, group_id, what="group", param="group_id")
-        return one_of(
-            directory.groups_of(organisation_id=self.organisation_id),
-            lambda entry: entry.id == key,
-            what="group",
-            given=group_id,
-            param="group_id",
-        )
+        found = directory.groups_of(organisation_id=self.organisation_id)
+        return named(found, org_shapes.GROUP, group_id, what="group", param="group_id")
 
     def set_people(self, entry: directory.GroupEntry, names: list[str]) -> None:
         teams.change_group(principal=self.principal, group_id=entry.id, people=names)
@@ -117,14 +111,8 @@ class GroupUsersView(_GroupView):
 
     def post(self, request: Request, group_id: str) -> Response:
         entry, wish = self.group(group_id), self.body(_Joining)
-        number = org_shapes.numbered(org_shapes.USER, wish.user_id, what="user", param="user_id")
-        person = one_of(
-            directory.people_of(organisation_id=self.organisation_id),
-            lambda person: person.id == number,
-            what="user",
-            given=wish.user_id,
-            param="user_id",
-        )
+        everybody = directory.people_of(organisation_id=self.organisation_id)
+        person = person_in(everybody, wish.user_id)
         self.set_people(entry, [*(each.name for each in entry.people), person.name])
         return Response({"object": "group.user", "user_id": wish.user_id, "group_id": group_id})
 
@@ -140,11 +128,4 @@ class GroupUserView(_GroupView):
         return Response({"object": "group.user.deleted", "deleted": True})
 
     def _member(self, entry: directory.GroupEntry, user_id: str) -> directory.Person:
-        number = org_shapes.numbered(org_shapes.USER, user_id, what="user", param="user_id")
-        return one_of(
-            entry.people,
-            lambda person: person.id == number,
-            what="user of this group",
-            given=user_id,
-            param="user_id",
-        )
+        return person_in(entry.people, user_id, what="user of this group")

@@ -1,0 +1,35 @@
+"""The health page: open to anyone, tells nothing about anyone."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import permissions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from slipway.capacity import services
+
+
+class PartOut(serializers.Serializer[Any]):
+    ready = serializers.BooleanField()
+    reason = serializers.CharField(help_text="What it waits for, when it is not ready.")
+
+
+class HealthOut(serializers.Serializer[Any]):
+    database = PartOut()
+    compute = PartOut()
+
+
+class HealthView(APIView):
+    """Whether the platform answers, and whether compute can take work yet."""
+
+    authentication_classes: ClassVar[list[Any]] = []
+    permission_classes: ClassVar = [permissions.AllowAny]
+
+    @extend_schema(responses=HealthOut)
+    def get(self, request: Request) -> Response:
+        health = services.health()
+        return Response(HealthOut(health).data, status=200 if health.database.ready else 503)

@@ -1,0 +1,1 @@
+"""Telling people and programs outside what happened: by mail, and by webhook."""

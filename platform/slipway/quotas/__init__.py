@@ -1,0 +1,1 @@
+"""Limits that will bite, and asking for more: request, answer, term."""

@@ -1,0 +1,1 @@
+"""Signing on through somebody who answers for people: OpenID Connect, LDAP."""

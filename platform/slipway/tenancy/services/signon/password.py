@@ -1,0 +1,37 @@
+"""A name and a password: of an account here, or of a directory that knows the mail domain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from slipway.core import together
+from slipway.core.errors import NotSignedIn
+from slipway.tenancy.models import IdentityProvider, ProviderKind, User
+from slipway.tenancy.services import signin
+from slipway.tenancy.services.signon import joining, ldap
+from slipway.tenancy.services.signon.seen import Untrusted
+
+
+def person(*, name: str, password: str, address: str, now: datetime) -> tuple[User, UUID | None]:
+    """Who it is, and the organisation whose directory said so; None for an account of ours.
+
+    A directory is only asked about names below a mail domain that is its organisation's: nobody's
+    password is shown to another organisation. Raises as `signin.sign_in`, and what a provider may.
+    """
+    domain = name.rpartition("@")[2].lower()
+    provider = IdentityProvider.objects.filter(
+        kind=ProviderKind.LDAP, enabled=True, domains__name=domain
+    ).first()
+    ours = User.objects.filter(username=name).first()
+    if provider is None or (ours is not None and ours.has_usable_password()):
+        user = signin.sign_in(user_name=name, password=password, address=address, now=now)
+        return user, None
+    signin.check_pace(user_name=name, address=address, now=now)
+    try:
+        seen = ldap.check(provider, name=name, password=password)
+    except Untrusted as error:
+        signin.note_failure(user_name=name, address=address, now=now)
+        raise NotSignedIn("User name or password is wrong.") from error
+    together.begin()
+    return joining.person_of(provider=provider, seen=seen, now=now), provider.organisation_id

@@ -1,0 +1,205 @@
+"""Identity providers of an organisation: made, changed, found by mail domain, tried out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from slipway.core import outward, seal
+from slipway.core.errors import Conflict, Detail, Invalid, NotFound, Refused
+from slipway.tenancy.models import (
+    Group,
+    IdentityProvider,
+    Membership,
+    ProviderKind,
+    Role,
+    SignOnDomain,
+)
+from slipway.tenancy.services.principals import Principal, levels_of
+from slipway.tenancy.services.signon import ldap, oidc
+from slipway.tenancy.services.signon.seen import purpose_of
+
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
+#: What each kind asks for: name of the setting to whether it must be there.
+ASKED: dict[str, dict[str, bool]] = {
+    ProviderKind.OIDC: {"issuer": True, "client_id": True, "scopes": False, "groups_claim": False},
+    ProviderKind.LDAP: {"url": True, "base_dn": True, "bind_dn": False, "user_filter": False,
+                        "group_base": False},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A way to sign in that a stranger is told of."""
+
+    id: UUID
+    name: str
+    kind: str
+
+
+def providers_of(*, organisation_id: UUID) -> list[IdentityProvider]:
+    rows = IdentityProvider.objects.filter(organisation_id=organisation_id)
+    return list(rows.prefetch_related("domains").order_by("name", "pk"))
+
+
+def provider(*, principal: Principal, provider_id: UUID) -> IdentityProvider:
+    for row in providers_of(organisation_id=principal.organisation_id):
+        if row.pk == provider_id:
+            return row
+    raise NotFound("There is no such identity provider in this organisation.")
+
+
+def create(
+    *,
+    principal: Principal,
+    name: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    secret: str = "",
+    domains: Sequence[str] = (),
+    groups: Mapping[str, UUID] | None = None,
+    default_role: str = "",
+) -> IdentityProvider:
+    """A provider that people may come in through from now on."""
+    row = IdentityProvider(organisation_id=principal.organisation_id, name=name, kind=kind)
+    return _store(row, principal, settings=settings, secret=secret, domains=domains,
+                  groups=groups or {}, default_role=default_role)  # fmt: skip
+
+
+def change(*, principal: Principal, provider_id: UUID, **given: Any) -> IdentityProvider:
+    """Change what is given, all of it or nothing; `secret` too.
+
+    Where it leads is never changed without its secret: who may change the one must know the other.
+    """
+    row = provider(principal=principal, provider_id=provider_id)
+    wanted = _checked(row.kind, given["settings"]) if "settings" in given else row.settings
+    place = _place(row.kind, wanted)
+    if row.secret and "secret" not in given and place != _place(row.kind, row.settings):
+        raise Invalid(
+            "A new address needs its secret too.",
+            Detail(field="secret", rule="given together with the address",
+                   fix="send the secret for the new address"),
+        )  # fmt: skip
+    return _store(row, principal, **given)
+
+
+def delete(*, principal: Principal, provider_id: UUID) -> None:
+    """Nobody comes in through it any more; accounts that did stay, without a way in."""
+    provider(principal=principal, provider_id=provider_id).delete()
+
+
+def offers(*, email: str) -> list[Offer]:
+    """Providers that answer for people of a mail address; told to anybody, as pages must know."""
+    domain = email.rpartition("@")[2].strip().lower()
+    rows = IdentityProvider.objects.filter(domains__name=domain, enabled=True)
+    return [Offer(id=row.pk, name=row.name, kind=row.kind) for row in rows.order_by("name", "pk")]
+
+
+def try_out(*, principal: Principal, provider_id: UUID) -> str:
+    """What is wrong with a provider, in words; empty if it answers as it should. Blocks."""
+    row = provider(principal=principal, provider_id=provider_id)
+    try:
+        if row.kind == ProviderKind.LDAP:
+            ldap.try_out(row)
+        else:
+            oidc.kept.forget()
+            told = oidc.described(row)
+            oidc.kept.get(str(told["jwks_uri"]))
+    except Refused as error:
+        return error.message
+    return ""
+
+
+def _store(row: IdentityProvider, principal: Principal, **given: Any) -> IdentityProvider:
+    if "settings" in given:
+        row.settings = _checked(row.kind, given["settings"])
+    if "groups" in given:
+        row.groups = _groups(principal, given["groups"])
+    for name in ("name", "enabled", "default_role"):
+        if name in given:
+            setattr(row, name, given[name])
+    if row.default_role:
+        given_role = Membership(role=row.default_role, organisation_id=row.organisation_id)
+        principal.check_grant(levels_of(given_role), what="people who come in")
+    if "secret" in given:
+        secret = given["secret"]
+        row.secret = seal.seal(secret, purpose=purpose_of(row)) if secret else ""
+    try:
+        with transaction.atomic():
+            row.save()
+            if "domains" in given:
+                _set_domains(row, given["domains"])
+    except IntegrityError as error:
+        raise Conflict(
+            "There is a provider of that name already, or one of the domains belongs to another.",
+            Detail(field="name", rule="once in an organisation", value=row.name),
+            Detail(field="domains", rule="once in an installation",
+                   value=", ".join(given.get("domains", ()))),
+        ) from error  # fmt: skip
+    return provider(principal=principal, provider_id=row.pk)
+
+
+def _set_domains(row: IdentityProvider, domains: Sequence[str]) -> None:
+    names = {domain.strip().lower() for domain in domains}
+    for name in sorted(names):
+        if len(name) > 253 or not _DOMAIN.fullmatch(name):
+            raise Invalid(
+                f"{name[:80]!r} is no mail domain.",
+                Detail(field="domains", rule="such as example.com", value=name),
+            )
+    SignOnDomain.objects.filter(provider=row).exclude(name__in=names).delete()
+    mine = set(SignOnDomain.objects.filter(provider=row).values_list("name", flat=True))
+    for name in sorted(names - mine):
+        SignOnDomain.objects.create(name=name, provider=row)
+
+
+def _groups(principal: Principal, given: Mapping[str, UUID]) -> dict[str, str]:
+    """Groups to mirror; whose roles, given to whom the provider says, are the giver's to give."""
+    ids = {str(group_id) for group_id in given.values()}
+    own = Group.objects.filter(pk__in=ids, organisation_id=principal.organisation_id)
+    if own.count() != len(ids):
+        raise NotFound("A group named in `groups` is not there.")
+    for row in Membership.objects.filter(group__in=own).select_related("custom_role"):
+        principal.check_grant(levels_of(row), what="people of a group")
+    return {theirs: str(ours) for theirs, ours in given.items()}
+
+
+def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a provider as they are stored; Invalid with each fault."""
+    asked = ASKED[kind]
+    faults = [
+        Detail(field=f"settings.{name}", rule="needed", fix=f"give {name}")
+        for name, needed in asked.items()
+        if needed and not given.get(name)
+    ] + [
+        Detail(field=f"settings.{name}", rule=f"one of {', '.join(asked)}", value=given[name])
+        for name in given
+        if name not in asked
+    ]
+    for name, value in given.items():
+        several = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        wanted = several if name == "scopes" else isinstance(value, str)
+        if not wanted or len(str(value)) > 20_000:
+            faults.append(Detail(field=f"settings.{name}", rule="a text, or texts", value=value))
+    if faults:
+        raise Invalid(f"These are not the settings of a provider by {kind}.", *faults)
+    _place(kind, given)
+    return dict(given)
+
+
+def _place(kind: str, settings: Mapping[str, Any]) -> Any:
+    """Where a secret is sent; Invalid for an address that is none."""
+    if kind == ProviderKind.LDAP:
+        ldap.check_filter(str(settings.get("user_filter", ldap.USER_FILTER)))
+        return ldap.place_of(str(settings["url"]))
+    return outward.place_of(str(settings["issuer"]))
+
+
+def role_names() -> list[str]:
+    """Roles that people who come in for the first time can be given."""
+    return [role for role in Role.values if role not in {Role.CUSTOM, Role.ADMIN}]

@@ -1,0 +1,3 @@
+module slipway/tests/cluster/pause
+
+go 1.24

@@ -1,0 +1,90 @@
+"""How the console behaves when things go wrong: no platform, another person, a narrow screen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import browser
+import httpx
+import live
+import pytest
+from playwright.sync_api import Page, expect
+
+from slipway.cli.env import read_env
+
+
+@pytest.fixture
+def admin(platform: live.Live) -> tuple[str, str]:
+    known = read_env(platform.home / "demo.env")
+    return known["SLIPWAY_ADMIN_USER"], known["SLIPWAY_ADMIN_PASSWORD"]
+
+
+def sign_in(page: Page, who: tuple[str, str]) -> None:
+    page.locator("input[autocomplete^=username]").last.fill(who[0])
+    password = page.locator("input[type=password]").last
+    password.fill(who[1])
+    # To the field, not to whatever a dialog that is opening gives the focus to meanwhile.
+    password.press("Enter")
+
+
+def test_a_platform_that_goes_away_is_told_and_comes_back(
+    platform: live.Live, admin: tuple[str, str], tmp_path: Path
+) -> None:
+    with browser.opened(platform.url, tmp_path, language="en-US") as eyes:
+        page = eyes.page
+        sign_in(page, admin)
+        page.get_by_role("heading", name="Home", exact=True).wait_for()
+        page.route("**/api/v1/**", lambda route: route.abort())
+        page.get_by_role("link", name="Data", exact=True).click()
+        page.get_by_text("The platform does not answer").first.wait_for()
+        eyes.look("platform-away")
+        page.unroute("**/api/v1/**")
+        page.get_by_role("button", name="Try again").first.click()
+        page.get_by_text("The platform does not answer").wait_for(state="detached")
+        eyes.complaints[:] = [each for each in eyes.complaints if "ERR_FAILED" not in each]
+
+
+def test_who_signs_in_over_the_page_sees_nothing_of_who_was_there(
+    platform: live.Live, admin: tuple[str, str], tmp_path: Path
+) -> None:
+    other = ("walk-guest", "walk-guest-Passw0rd!")
+    invite = platform.call("POST", "invites", json={"email": "guest@example.com", "role": "reader"})
+    assert invite.status_code == 201, invite.text
+    token = invite.json()["token"]
+    with httpx.Client(base_url=f"{platform.url}/api/v1/") as guest:
+        given = {"token": token, "user": other[0], "password": other[1]}
+        joined = guest.post("invites/accept", json=given)
+        assert joined.status_code in {200, 201, 204}, joined.text
+    with browser.opened(platform.url, tmp_path, language="en-US") as eyes:
+        page = eyes.page
+        sign_in(page, admin)
+        page.get_by_role("link", name="API keys", exact=True).click()
+        page.get_by_role("heading", name="API keys", exact=True).wait_for()
+        page.context.clear_cookies(name="sessionid")
+        page.get_by_role("link", name="Tuning", exact=True).click()
+        page.get_by_text("Nothing you typed is lost").wait_for()
+        sign_in(page, other)
+        page.get_by_role("button", name=re.compile(other[0])).wait_for()
+        page.get_by_role("heading", name="Home", exact=True).wait_for()
+        assert page.url == platform.url + "/"
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        eyes.complaints[:] = [each for each in eyes.complaints if "401" not in each]
+
+
+def test_a_phone_shows_pages_without_scrolling_sideways(
+    platform: live.Live, admin: tuple[str, str], tmp_path: Path
+) -> None:
+    with browser.opened(platform.url, tmp_path, language="zh-CN") as eyes:
+        page = eyes.page
+        page.set_viewport_size({"width": 390, "height": 844})
+        sign_in(page, admin)
+        page.get_by_role("heading", name="首页", exact=True).wait_for()
+        wide = []
+        for path in ("", "data", "models", "plaza", "training", "deployments", "playground"):
+            page.goto(f"{platform.url}/{path}")
+            page.get_by_role("heading", level=1).wait_for()
+            eyes.look(f"phone-{path or 'home'}")
+            if page.evaluate("document.documentElement.scrollWidth") > 390:
+                wide.append(path)
+        assert not wide
