@@ -82,6 +82,23 @@ def test_an_eval_is_made_changed_listed_and_deleted(door: Door, client: openai.O
         client.evals.retrieve(made.id)
 
 
+def test_evals_are_listed_by_when_they_were_made_or_changed(client: openai.OpenAI) -> None:
+    made = [
+        client.evals.create(name=name, data_source_config=CONFIG, testing_criteria=[EQUAL]).id
+        for name in ("a", "b", "c")
+    ]
+    client.evals.update(made[0], name="changed last")
+
+    def listed(by: Any) -> list[str]:
+        # Pages of one: each begins where the last one ended.
+        return [e.id for e in client.evals.list(limit=1, order_by=by) if e.id in made]
+
+    assert listed("created_at") == made
+    assert listed("updated_at") == [*made[1:], made[0]]
+    with pytest.raises(openai.BadRequestError, match="order_by must be created_at or updated_at"):
+        listed("name")
+
+
 def test_a_model_is_asked_and_judged_row_by_row(door: Door, client: openai.OpenAI) -> None:
     made = client.evals.create(data_source_config=CONFIG, testing_criteria=[EQUAL, ALIKE])
     created = door.call("POST", f"evals/{made.id}/runs", json={"data_source": asking()})

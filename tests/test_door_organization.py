@@ -386,7 +386,14 @@ def test_the_audit_log_speaks_their_words(plane: Any, project: Any, door: Door) 
     made = next(each for each in logs if each.type == "service_account.created")
     assert made.actor.type == "api_key"
     assert made.actor.api_key.user.id == plane.users.list().data[0].id
-    assert account.id in made.service_account_created.id
+    assert made.service_account_created.id == account.id
+    plane.projects.rate_limits.update_rate_limit(
+        "rl-told", project_id=project.id, max_requests_per_1_minute=5
+    )
+    wanted: Any = ["rate_limit.updated", "project.updated"]
+    limited, named = list(plane.audit_logs.list(event_types=wanted))[:2]
+    assert limited.rate_limit_updated.id == "rl-told"
+    assert named.project_updated.id == project.id
     assert [each.id for each in logs] == sorted(
         (each.id for each in logs), key=lambda text: -int(text.split("-")[1])
     )

@@ -8,6 +8,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -426,6 +427,46 @@ def test_a_revoked_key_is_out_within_seconds(gw: World) -> None:
     began = time.monotonic()
     wait_until(lambda: post(gw, ask, authorization="Bearer sk-slip-gone").status_code == 401)
     assert time.monotonic() - began < 2
+
+
+def test_a_stream_ends_with_the_key_that_asked_for_it_and_is_recorded(gw: World) -> None:
+    async def without_end(exchange: Exchange) -> None:
+        await exchange.begin()
+        while True:
+            await exchange.token("on ")
+            await asyncio.sleep(0.05)
+
+    gw.engine.script, before = without_end, len(gw.engine.hung_up)
+    gw.keys[digest("sk-slip-leaked")] = Key(id="k6", project_id="p1")
+    heard: dict[str, bytes] = {"sk-slip-leaked": b"", SECRET: b""}
+
+    def listen(secret: str) -> None:
+        ask = {"model": "m", "messages": ASK, "stream": True}
+        line = {"authorization": f"Bearer {secret}"}
+        with gw.http.stream("POST", f"{gw.url}/chat/completions", json=ask, headers=line) as answer:
+            for piece in answer.iter_raw():
+                heard[secret] += piece
+                if secret == SECRET and b"invalid_api_key" in heard["sk-slip-leaked"]:
+                    return
+
+    with ThreadPoolExecutor(2) as pool:
+        streams = [pool.submit(listen, secret) for secret in heard]
+        wait_until(lambda: all(b"on " in text for text in heard.values()))
+        began = time.monotonic()
+        del gw.keys[digest("sk-slip-leaked")]
+        streams[0].result(10)
+        assert time.monotonic() - began < 5
+        # It returns at a piece that came after the other's end.
+        streams[1].result(10)
+    last = json.loads(heard["sk-slip-leaked"].rsplit(b"data: ", 1)[1])
+    assert (last["error"]["code"], "revoked" in last["error"]["message"]) == (
+        "invalid_api_key", True,
+    )  # fmt: skip
+    assert b"error" not in heard[SECRET]
+    wait_until(lambda: len(gw.engine.hung_up) == before + 2)
+    record = next(each for each in gw.records() if each["key_id"] == "k6")
+    told = heard["sk-slip-leaked"].count(b'"content": "on "')
+    assert (record["status"], record["completion_tokens"]) == (401, told)
 
 
 def test_a_key_ends_at_its_hour_without_a_new_look(gw: World) -> None:

@@ -136,12 +136,12 @@ class Gate:
     ) -> Key | Refusal:
         """The key in an `Authorization` header; `now` in Unix seconds, `address` the client's."""
         if header is None:
-            return _unauthorized(
+            return errors.unauthorized(
                 "No API key was given; send it as `Authorization: Bearer sk-slip-…`."
             )
         key = snapshot.seen.get(header) or self._look_up(header, snapshot)
         if key is None or (key.expires_at is not None and key.expires_at <= now):
-            return _unauthorized(
+            return errors.unauthorized(
                 "This API key is unknown, expired or revoked; make a new one under /api/v1/keys.",
                 again=True,
             )
@@ -309,10 +309,6 @@ def estimate(ticket: Ticket, *, prompt_tokens: int | None, events: int) -> Usage
     if prompt_tokens is None:
         prompt_tokens = -(-ticket.prompt_bytes // _BYTES_PER_TOKEN) if events else 0
     return Estimate(prompt_tokens, events)
-
-
-def _unauthorized(message: str, *, again: bool = False) -> Refusal:
-    return Refusal(401, message, code="invalid_api_key", again=again)
 
 
 def _unable(route: Route, endpoint: str) -> Refusal | None:

@@ -59,6 +59,11 @@ class Completion(Answering):
         else:
             self._fail(why)
 
+    def hold_to(self, live: set[str]) -> None:
+        """End it unless its key is one of those, by their ids."""
+        if self._ticket is not None and self._ticket.key.id not in live:
+            self.stop(errors.revoked())
+
     def resume(self) -> None:
         """The client is no longer paused, or what was waited for may be there."""
         if self._driver is not None:

@@ -94,6 +94,8 @@ class Core:
         #: Connections of clients that are watched for being too slow.
         self.watched: set[Watched] = set()
         self._running: set[Completion] = set()
+        #: The keys by which those that run were last looked at.
+        self._held_to: dict[str, Key] = {}
         # Unique for ever, and cheap: a random start per process, then a counter.
         self._prefix = f"req_{secrets.token_hex(10)}"
         self._count = itertools.count()
@@ -188,9 +190,20 @@ class Core:
                 completion.stop(late)
             else:
                 completion.beat(self.timeouts.heartbeat)
+        self._hold_to(self.snapshots.current.keys)
         for watched in list(self.watched):
             watched.look(time.monotonic())
         self._watch = asyncio.get_running_loop().call_later(self.timeouts.tick, self._tick)
+
+    def _hold_to(self, keys: dict[str, Key]) -> None:
+        """End what runs by a key that was revoked since; what it used until then is recorded."""
+        if keys is self._held_to:
+            return
+        self._held_to = keys
+        if self._running:
+            live = {key.id for key in keys.values() if key.may_call}
+            for completion in list(self._running):
+                completion.hold_to(live)
 
 
 def _woke(work: asyncio.Future[None]) -> None:

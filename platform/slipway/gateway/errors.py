@@ -123,6 +123,14 @@ def bad_answer(message: str) -> Refusal:
     return Refusal(502, message, type="server_error", code="bad_upstream_answer")
 
 
+def unauthorized(message: str, *, again: bool = False) -> Refusal:
+    return Refusal(401, message, code="invalid_api_key", again=again)
+
+
+def revoked() -> Refusal:
+    return unauthorized("This API key was revoked, or may no longer call models: the answer ends.")
+
+
 def timed_out(message: str) -> Refusal:
     return Refusal(504, message, type="server_error", code="timeout")
 

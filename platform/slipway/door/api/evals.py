@@ -50,8 +50,9 @@ class EvalsView(_View):
     waits = True
 
     def get(self, request: Request) -> Response:
-        if (given := request.query_params.get("order_by", "created_at")) != "created_at":
-            text = f"Evals are listed by created_at, not by {given[:50]!r}."
+        by = request.query_params.get("order_by", "created_at")
+        if by not in {"created_at", "updated_at"}:
+            text = f"order_by must be created_at or updated_at, not {by[:50]!r}."
             raise Bad(text, param="order_by")
         return Response(
             paging.page(
@@ -60,6 +61,7 @@ class EvalsView(_View):
                 find=lambda given: words.row_id(evals.EVAL, given, what="eval"),
                 shown=evals.shown,
                 order="asc",
+                by=by,
             )
         )
 

@@ -23,22 +23,20 @@ def page(
     default: int = 20,
     most: int = 100,
     order: str = "desc",
+    by: str = "created_at",
 ) -> dict[str, Any]:
-    """One page of rows by (created_at, id). `find` gives the row id of a public one."""
+    """One page of rows by (`by`, id). `find` gives the row id of a public one."""
     rising = order_of(request, order) == "asc"
     limit = limit_of(request, default, most)
     if after := request.query_params.get("after"):
         last = rows.filter(pk=_found(find, after)).first()
         if last is None:
             raise unknown(after)
-        at, key = last.created_at, last.pk
-        rows = (
-            rows.filter(Q(created_at__gt=at) | Q(created_at=at, pk__gt=key))
-            if rising
-            else rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=key))
-        )
+        at, beyond = getattr(last, by), "gt" if rising else "lt"
+        further = Q((f"{by}__{beyond}", at)) | Q((by, at), (f"pk__{beyond}", last.pk))
+        rows = rows.filter(further)
     sign = "" if rising else "-"
-    found = list(rows.order_by(f"{sign}created_at", f"{sign}pk")[: limit + 1])
+    found = list(rows.order_by(f"{sign}{by}", f"{sign}pk")[: limit + 1])
     return body([shown(row) for row in found[:limit]], has_more=len(found) > limit)
 
 

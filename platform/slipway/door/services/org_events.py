@@ -99,6 +99,17 @@ def type_of(body: dict[str, Any]) -> str | None:
     return None
 
 
+def _thing(body: dict[str, Any], name: str) -> str | None:
+    """The id of what the event is about, of all the ids in the path and the answer."""
+    ids = body["object"].split()
+    if len(ids) > 1 and f" {_IN}/" in body["action"]:
+        ids = ids[1:]
+    if not ids:
+        return None
+    # What was made is told last; else what follows is a part of the thing.
+    return str(ids[-1] if name.endswith((".created", ".added", ".sent")) else ids[0])
+
+
 class Told:
     """Turns entries into events; reads the organisation's people and projects once."""
 
@@ -115,7 +126,7 @@ class Told:
             "type": name,
             "effective_at": int(audit.moment(body).timestamp()),
             "actor": self._actor(body),
-            name: {"id": body["object"] or None},
+            name: {"id": _thing(body, name)},
         }
         if body["project"] in self._projects:
             event["project"] = {

@@ -164,7 +164,10 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/evals": {
         "get": Operation(
             id="listEvals", tells="Evals, oldest first.", answer=listed(ref("Eval")),
-            query=(*_PAGE, ORDER),
+            query=(
+                *_PAGE, ORDER,
+                Query(name="order_by", schema=one_of("created_at", "updated_at")),
+            ),
         ),
         "post": Operation(
             id="createEval", tells="Say what is judged and how.", answer=ref("Eval"),
