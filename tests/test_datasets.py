@@ -845,6 +845,39 @@ def test_the_sweep_removes_only_what_nobody_owns(api: Any, store: Folder) -> Non
 # Split and leaks
 
 
+def test_a_list_of_datasets_tells_the_newest_version_of_each(api: Any) -> None:
+    ok(post(api, "/api/v1/datasets", name="bare"), 201)
+    upload(api, jsonl(chat("a", "b"), chat("c", "d")))
+    bad = upload(api, b"{}\n")
+    told = {each["name"]: each["latest"] for each in ok(api.get("/api/v1/datasets"))["data"]}
+    assert told["bare"] is None
+    wanted = ("id", "number", "phase", "reason", "rows")
+    assert told["charts"] == {name: bad[name] for name in wanted}
+    assert (told["charts"]["number"], told["charts"]["phase"]) == (2, "invalid")
+    one = ok(api.get(f"/api/v1/datasets/{bad['dataset_id']}"))
+    assert one["latest"] == told["charts"]
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "fix"),
+    [
+        ('{"text": }', 10, "write a value there"),
+        ('{"text": "a" "b": 1}', 14, "put a comma between"),
+        ('{"text" "a"}', 9, "put a colon"),
+        ('{"text": "C:\\data"}', 13, "write a backslash"),
+    ],
+)
+def test_what_is_no_json_is_told_by_its_column_and_what_to_write(
+    api: Any, line: str, column: int, fix: str
+) -> None:
+    version = upload(api, jsonl({"text": "good"}) + line.encode() + b"\n")
+    found = ok(api.get(f"/api/v1/dataset-versions/{version['id']}/faults"))["data"]
+    (fault,) = [each for each in found if each["rule"] == "json"]
+    assert fault["value"].startswith(f"column {column}: ")
+    assert fault["fix"].startswith(fix)
+    assert "Expecting" not in fault["value"]
+
+
 def test_a_split_is_seeded_and_loses_no_row(api: Any) -> None:
     rows = [
         chat(f"问题 {i} {random.Random(i).random()}", "a", group="ab"[i % 4 == 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -70,6 +71,50 @@ def test_who_signs_in_over_the_page_sees_nothing_of_who_was_there(
         assert page.url == platform.url + "/"
         expect(page.get_by_role("dialog")).to_have_count(0)
         eyes.complaints[:] = [each for each in eyes.complaints if "401" not in each]
+
+
+def test_a_reader_is_shown_no_button_that_they_may_not_press(
+    platform: live.Live, tmp_path: Path
+) -> None:
+    reader = ("walk-reader", "walk-reader-Passw0rd!")
+    asked = {"email": "reader@example.com", "role": "reader"}
+    token = platform.call("POST", "invites", json=asked).json()["token"]
+    given = {"token": token, "user": reader[0], "password": reader[1]}
+    joined = httpx.post(f"{platform.url}/api/v1/invites/accept", json=given, timeout=30)
+    assert joined.is_success, joined.text
+
+    file = tmp_path / "seen.jsonl"
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    file.write_text("".join(json.dumps({"messages": turns, "n": n}) + "\n" for n in (1, 2)))
+    done = platform.slipway("datasets", "upload", "walk-seen", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    dataset = platform.call("GET", "datasets?name=walk-seen").json()["data"][0]
+    here = f"/data/{dataset['id']}"
+    rows = f"{here}/versions/{dataset['latest']['id']}"
+    pages = ["/data", here, f"{rows}?tab=faults", f"{rows}?tab=export", f"{rows}?tab=leaks"]
+    pages += ["/models", "/plaza", "/training", "/evaluation"]
+    pages += ["/deployments", "/deployments?tab=rules", "/deployments?tab=externals"]
+    #: What a reader may press: looking further, and copying.
+    harmless = re.compile("^(|Bin|Copy.*|Previous page|Next page|Show.*|Download.*|CSV)$")
+    with browser.opened(platform.url, tmp_path, language="en-US") as eyes:
+        page = eyes.page
+        sign_in(page, reader)
+        page.get_by_role("heading", name="Home", exact=True).wait_for()
+        pressed = {}
+        for path in pages:
+            page.goto(platform.url + path)
+            page.get_by_role("heading", level=1).wait_for()
+            eyes.settle()
+            named = page.locator("main button:visible").all_inner_texts()
+            if wrong := [each for each in named if not harmless.match(each.strip())]:
+                pressed[path] = wrong
+            if page.locator("main input[type=file]").count():
+                pressed.setdefault(path, []).append("a place to drop a file")
+        assert not pressed
+        for form in ("training", "evaluation", "deployments"):
+            page.goto(f"{platform.url}/{form}/new")
+            page.get_by_text("Your role in this project may not").wait_for()
+            expect(page.locator("main button[type=submit]")).to_be_disabled()
 
 
 def test_a_phone_shows_pages_without_scrolling_sideways(

@@ -40,14 +40,15 @@ export function useUpload(id: string): Upload | undefined {
 async function track<T>(id: string, file: File, work: (onProgress: (bytes: number) => void, signal: AbortSignal) => Promise<T>) {
   const stop = new AbortController();
   const base = { name: file.name, total: file.size, refusal: null, cancel: () => (stop.abort(), note(id, null)) };
+  let arrived = 0;
   note(id, { ...base, sent: 0 });
   try {
-    const done = await work((sent) => stop.signal.aborted || note(id, { ...base, sent }), stop.signal);
+    const done = await work((sent) => stop.signal.aborted || note(id, { ...base, sent: (arrived = sent) }), stop.signal);
     note(id, null);
     await queries.invalidateQueries();
     return done;
   } catch (error) {
-    if (!stop.signal.aborted) note(id, { ...base, sent: 0, refusal: refusalOf(error) });
+    if (!stop.signal.aborted) note(id, { ...base, sent: arrived, refusal: refusalOf(error) });
     throw error;
   }
 }

@@ -12,6 +12,9 @@ export function bytes(count: number): string {
 
 export const count = (value: number) => new Intl.NumberFormat(language()).format(value);
 
+/** A length in tokens, with its unit. */
+export const tokens = (value: number) => `${count(value)} ${language() === "en" ? "tokens" : "词元"}`;
+
 /** A big count in short: 3.9 M. */
 export const short = (value: number) =>
   new Intl.NumberFormat(language(), { notation: "compact", maximumFractionDigits: 1 }).format(value);

@@ -6,6 +6,7 @@ import { useFilter } from "@/api/cursor";
 import { ask } from "@/api/chat";
 import { deploymentsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { type Refusal, refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { LinkButton } from "@/ui/runs/LinkButton";
@@ -35,6 +36,7 @@ const instruction = (table: Table) =>
 
 export default function AskPage() {
   const t = words.use();
+  const may = useMay()("inference", "operate");
   const [table, setTable] = useState<Table | null>(null);
   const [example, setExample] = useState(false);
   const [model, setModel] = useFilter("model");
@@ -82,6 +84,7 @@ export default function AskPage() {
   return (
     <Page title={t("title")} lead={t("lead")}>
       {found.error && <Refused refusal={refusalOf(found.error)} onRetry={() => void found.refetch()} />}
+      {!may && <Alert type="warning" showIcon title={t("blocked")} />}
       {table === null ? (
         <TableChoice
           onTable={(next, isExample) => {
@@ -130,7 +133,7 @@ export default function AskPage() {
             <label htmlFor="ask-question">{t("question")}</label>
             <div className="ask-line">
               <Input id="ask-question" value={question} onChange={(event) => setQuestion(event.target.value)} />
-              <Button type="primary" htmlType="submit" loading={busy} disabled={chosen === undefined || question.trim() === ""}>
+              <Button type="primary" htmlType="submit" loading={busy} disabled={!may || chosen === undefined || question.trim() === ""}>
                 {t("ask")}
               </Button>
               {busy && <Button onClick={() => stop.current?.abort()}>{t("stop")}</Button>}

@@ -4,7 +4,7 @@ import { Alert, AutoComplete, Button } from "antd";
 import { useState } from "react";
 import { datasetsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Refused } from "@/ui/Refused";
 import { LinkButton } from "@/ui/runs/LinkButton";
 import { append, jsonl, type Labelled, MOST_JOINED, TooLong } from "@/api/append";
@@ -14,7 +14,7 @@ type Props = { rows: Labelled[]; onRemove: (index: number) => void; onAppended: 
 
 export function LabelledRows({ rows, onRemove, onAppended }: Props) {
   const t = words.use();
-  const { role } = useSession();
+  const may = useMay();
   const [name, setName] = useState("");
   const datasets = useQuery({ ...datasetsListOptions({ query: { limit: 100 } }), staleTime: 30_000, enabled: rows.length > 0 });
   const add = useMutation({
@@ -55,7 +55,7 @@ export function LabelledRows({ rows, onRemove, onAppended }: Props) {
           <p className="quiet">{t("rows.leave")}</p>
           <div className="ask-buttons">
             <Button onClick={download}>{t("rows.download")}</Button>
-            {role !== "reader" && (
+            {may("datasets", "operate") && (
               <>
                 <AutoComplete
                   className="ask-dataset"

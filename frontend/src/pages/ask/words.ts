@@ -4,6 +4,7 @@ import { defineWords } from "@/i18n";
 export const words = defineWords("ask", {
   zh: {
     "title": "问数",
+    "blocked": "您在此项目中的角色不能调用模型。可在「成员 → 权限查询」查看原因。",
     "lead": "用一句话向表格提问，由所选模型理解，画成图表。答错了可以当场改正，变成一行标注数据。",
     "table": "表格",
     "table.drop": "拖入或选择一个 CSV 文件",
@@ -67,6 +68,7 @@ export const words = defineWords("ask", {
   },
   en: {
     "title": "Ask your data",
+    "blocked": "Your role in this project may not call models; Members → Why may they? tells why.",
     "lead": "Ask a table in words; the model you choose understands, and a chart is drawn. A wrong answer is corrected here and becomes a labelled row.",
     "table": "Table",
     "table.drop": "Drop a CSV file here, or choose one",

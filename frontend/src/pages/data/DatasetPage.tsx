@@ -23,6 +23,7 @@ import { Refused } from "@/ui/Refused";
 import { Sure } from "@/ui/runs/Sure";
 import { useUndo } from "@/ui/useUndo";
 import { words as uiWords } from "@/ui/words";
+import { originOf } from "./origin";
 import { words } from "./words";
 
 export default function DatasetPage() {
@@ -89,7 +90,7 @@ export default function DatasetPage() {
         </>
       }
     >
-      <DropFile title={t("version.new")} hint={t("new.file.hint")} onFile={(file) => add.mutate(file)} />
+      {may("datasets", "operate") && <DropFile title={t("version.new")} hint={t("new.file.hint")} onFile={(file) => add.mutate(file)} />}
       <ListTable
         label={t("versions")}
         rows={versions.data?.data}
@@ -100,6 +101,7 @@ export default function DatasetPage() {
         empty={t("versions.empty")}
         columns={[
           { title: t("versions"), render: (_, row) => <Link to={`versions/${row.id}`}>{t("version", { n: row.number })}</Link> },
+          { title: t("origin"), render: (_, row) => originOf(row.source, t) || row.note },
           { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },
           { title: t("rows"), align: "end", render: (_, row) => <span className="number">{count(row.rows)}</span> },
           { title: t("faults"), align: "end", render: (_, row) => <span className="number">{count(row.fault_count)}</span> },

@@ -6,9 +6,10 @@ import { Link } from "react-router";
 import { BY_NAME, listed, useFilter, usePager } from "@/api/cursor";
 import { datasetsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { useMay } from "@/shell/session";
-import { When } from "@/ui/figures";
+import { count, When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
+import { Phase } from "@/ui/Phase";
 import { words as uiWords } from "@/ui/words";
 import { Bin } from "./Bin";
 import { NewDataset } from "./NewDataset";
@@ -50,6 +51,12 @@ export default function DatasetsPage() {
         }
         columns={[
           { title: tui("name"), key: "name", sorter: true, render: (_, row) => <Link to={`/data/${row.id}`}>{row.name}</Link> },
+          {
+            title: t("latest"),
+            render: (_, { id, latest }) => latest !== null && <Link to={`/data/${id}/versions/${latest.id}`}>{t("version", { n: latest.number })}</Link>,
+          },
+          { title: tui("status"), render: (_, { latest }) => latest !== null && <Phase phase={latest.phase} reason={latest.reason} /> },
+          { title: t("rows"), align: "end", render: (_, { latest }) => latest !== null && <span className="number">{count(latest.rows)}</span> },
           { title: t("description"), dataIndex: "description", ellipsis: true },
           { title: t("made_by"), dataIndex: "made_by" },
           { title: tui("created"), key: "created", sorter: true, render: (_, row) => <When at={row.created_at} /> },

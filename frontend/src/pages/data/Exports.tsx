@@ -13,6 +13,7 @@ import type { DatasetExportIn, DatasetExportOut, DatasetVersionOut } from "@/api
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
+import { useMay } from "@/shell/session";
 import { bytes, When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Phase } from "@/ui/Phase";
@@ -23,6 +24,7 @@ export function Exports({ version }: { version: DatasetVersionOut }) {
   const t = words.use();
   const tui = uiWords.use();
   const path = { version_id: version.id };
+  const operates = useMay()("datasets", "operate");
   const [format, setFormat] = useState<DatasetExportIn["format"]>("openai");
   const formats = useQuery({ ...datasetFormatsRetrieveOptions(), staleTime: Infinity });
   const made = useQuery({ ...datasetVersionsExportListOptions({ path }), refetchInterval: live });
@@ -36,7 +38,7 @@ export function Exports({ version }: { version: DatasetVersionOut }) {
         rowKey={(row) => row.id}
         refusal={made.error && refusalOf(made.error)}
         empty={t("export.none")}
-        filters={
+        filters={operates && (
           <>
             <Select
               aria-label={t("export.format")}
@@ -50,7 +52,7 @@ export function Exports({ version }: { version: DatasetVersionOut }) {
             </Button>
             {chosen !== undefined && chosen.cannot_carry !== "" && <span>{t("export.cannot", { what: chosen.cannot_carry })}</span>}
           </>
-        }
+        )}
         columns={[
           { title: t("format"), dataIndex: "format" },
           { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },
@@ -63,7 +65,7 @@ export function Exports({ version }: { version: DatasetVersionOut }) {
           },
         ]}
       />
-      {version.phase !== "invalid" && <Split version={version} />}
+      {operates && version.phase !== "invalid" && <Split version={version} />}
     </div>
   );
 }

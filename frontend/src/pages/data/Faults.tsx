@@ -12,7 +12,7 @@ import { language } from "@/i18n";
 import { useMay } from "@/shell/session";
 import { count } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
-import { fixIn } from "./fixes";
+import { fixIn, foundIn } from "./fixes";
 import { Mend } from "./Mend";
 import { useKept } from "./useKept";
 import { isRule, rules } from "./rules";
@@ -56,13 +56,15 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
           title={t("fault.summary", { faulty: count(version.faulty_rows), dropped: count(version.dropped_rows) })}
           description={
             <Space wrap className="spaced">
-              <Button type="primary" loading={take.isPending} onClick={() => take.mutate({ path })}>
-                {t("fault.take")}
-              </Button>
+              {mendable && (
+                <Button type="primary" loading={take.isPending} onClick={() => take.mutate({ path })}>
+                  {t("fault.take")}
+                </Button>
+              )}
               <Button loading={download.isPending} onClick={() => download.mutate()}>
                 {t("fault.download")}
               </Button>
-              {size > 0 && (
+              {mendable && size > 0 && (
                 <Button type="primary" loading={send.isPending} onClick={() => send.mutate({ path, body: { edits: edits() } })}>
                   {t("mend.send", { n: size })}
                 </Button>
@@ -116,7 +118,7 @@ export function Faults({ version }: { version: DatasetVersionOut }) {
                 },
               ]
             : []),
-          { title: t("fault.value"), render: (_, row) => <code className="clip">{row.value}</code> },
+          { title: t("fault.value"), render: (_, row) => <code className="clip">{foundIn(language(), row.value)}</code> },
         ]}
       />
     </>

@@ -6,6 +6,7 @@ import { datasetVersionsLinesRetrieveOptions } from "@/api/generated/@tanstack/r
 import type { DatasetFaultOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { language } from "@/i18n";
+import { notJson } from "@/ui/notJson";
 import { Refused } from "@/ui/Refused";
 import { words as uiWords } from "@/ui/words";
 import { fixIn } from "./fixes";
@@ -23,7 +24,7 @@ export function Mend({ versionId, fault, kept, onKeep }: Props) {
   const path = { version_id: versionId, number: fault.line };
   const found = useQuery({ ...datasetVersionsLinesRetrieveOptions({ path }), enabled: open, staleTime: Infinity });
   const text = typed ?? kept ?? found.data?.text ?? "";
-  const wrong = problem(text);
+  const wrong = notJson(text);
   const done = (value: string | null | undefined) => {
     onKeep(value);
     setOpen(false);
@@ -69,14 +70,4 @@ export function Mend({ versionId, fault, kept, onKeep }: Props) {
       </Modal>
     </>
   );
-}
-
-/** Why a line is no JSON; empty where it is. */
-function problem(text: string): string {
-  try {
-    JSON.parse(text);
-    return "";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -21,6 +21,7 @@ import { bytes, count, Hash, When } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
+import { said } from "@/ui/said";
 import { Sending } from "@/ui/Sending";
 import { words as uiWords } from "@/ui/words";
 import { Compare } from "./Compare";
@@ -29,6 +30,8 @@ import { Events } from "./Events";
 import { Exports } from "./Exports";
 import { Faults } from "./Faults";
 import { Labelling } from "./Labelling";
+import { Leaks } from "./Leaks";
+import { originOf } from "./origin";
 import { Rows } from "./Rows";
 import { Statistics } from "./Statistics";
 import { words } from "./words";
@@ -39,6 +42,7 @@ export default function VersionPage() {
   const t = words.use();
   const versionId = useParams().version ?? "";
   const path = { version_id: versionId };
+  const may = useMay();
   const leave = useLeave();
   const found = useQuery({ ...datasetVersionsRetrieveOptions({ path }), refetchInterval: live });
   const version = found.data;
@@ -50,19 +54,19 @@ export default function VersionPage() {
   return (
     <Page
       title={title}
-      lead={version.note}
+      lead={originOf(version.source, t) || version.note}
       above={[
         { to: "/data", title: t("title") },
         { to: `/data/${version.dataset_id}`, title: version.dataset },
       ]}
       actions={
         <>
-          {version.phase === "valid" && (
+          {version.phase === "valid" && may("datasets", "operate") && (
             <Button type="primary" title={t("publish.hint")} loading={publish.isPending} onClick={() => publish.mutate({ path })}>
               {t("publish")}
             </Button>
           )}
-          <Danger name={title} breaks={t("delete.version")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />
+          {may("datasets", "full") && <Danger name={title} breaks={t("delete.version")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
         </>
       }
     >
@@ -76,17 +80,20 @@ export default function VersionPage() {
 /** What is on its way: an upload, an import, the check. */
 function Arrival({ version }: { version: DatasetVersionOut }) {
   const t = words.use();
+  const operates = useMay()("datasets", "operate");
   const upload = useUpload(version.id);
   const again = (file: File) => void uploadDataset(version.id, file).catch(() => undefined);
   if (upload !== undefined) {
     return (
       <>
         <Sending {...upload} onCancel={upload.cancel} />
-        {upload.refusal !== null && <DropFile title={t("resume")} onFile={again} />}
+        {upload.refusal !== null && <DropFile title={t("resume.named", { name: upload.name })} onFile={again} />}
       </>
     );
   }
-  if (version.phase === "draft") return <DropFile title={version.bytes_done > 0 ? t("resume") : t("new.file")} onFile={again} />;
+  const begun = ((version.source ?? {}) as { filename?: string }).filename ?? "";
+  if (version.phase === "draft" && !operates) return null;
+  if (version.phase === "draft") return <DropFile title={begun === "" ? t("new.file") : t("resume.named", { name: begun })} onFile={again} />;
   if (version.phase === "failed") return <Alert type="error" showIcon title={version.reason} />;
   if (version.phase !== "importing" && version.phase !== "checking") return null;
   const percent = version.size_bytes > 0 ? Math.floor((100 * version.bytes_done) / version.size_bytes) : 0;
@@ -112,7 +119,7 @@ function VersionFacts({ version }: { version: DatasetVersionOut }) {
         [t("hash"), <Hash key="hash" value={version.sha256} />],
         [tui("created"), <When key="made" at={version.created_at} />],
         [t("published"), <When key="published" at={version.published_at} />],
-        [t("used_by"), version.used_by.join(", ") || tui("none")],
+        [t("used_by"), version.used_by.map(said).join(" · ") || tui("none")],
       ]}
     />
   );
@@ -133,6 +140,7 @@ function Contents({ version }: { version: DatasetVersionOut }) {
         { key: "faults", label: t("tab.faults", { n: count(faults) }), children: <Faults version={version} /> },
         ...(version.rows > 0 && may("datasets", "operate") ? [{ key: "label", label: t("label"), children: <Labelling version={version} /> }] : []),
         { key: "compare", label: t("diff"), children: <Compare version={version} /> },
+        { key: "leaks", label: t("leaks"), children: <Leaks version={version} /> },
         { key: "statistics", label: t("tab.statistics"), children: <Statistics version={version} /> },
         { key: "export", label: t("tab.export"), children: <Exports version={version} /> },
         { key: "events", label: t("tab.events"), children: <Events versionId={version.id} /> },

@@ -1,6 +1,12 @@
 // Proposed fixes as Chinese sentences: the platform writes them in English, with the values they are about.
 
 const SAID: [RegExp, string][] = [
+  [/^write a value there: .*$/, "在此处写一个值：双引号中的文本、数字、列表或对象"],
+  [/^put a comma between two values, or close the bracket$/, "两个值之间加逗号，或补上右括号"],
+  [/^put a colon between a name and its value$/, "名称和值之间加冒号"],
+  [/^write a name in double quotes there$/, "在此处写双引号中的名称"],
+  [/^close the text with a double quote$/, "用双引号结束这段文本"],
+  [/^write a backslash of a text twice$/, "文本中的反斜杠要写两个"],
   [/^write one whole JSON value in this line$/, "在这一行写一个完整的 JSON 值"],
   [/^write control characters as escapes, such as \\t$/, "控制字符写成转义形式，例如 \\t"],
   [/^write it as one text$/, "写成一段文本"],
@@ -63,6 +69,12 @@ const SAID: [RegExp, string][] = [
   [/^mend it there; nothing after this line was read$/, "请在此处修正；这一行之后没有读取"],
   [/^close quotes, and double a quote inside a quoted cell$/, "补全引号；单元格内的引号要写两个"],
 ];
+
+/** What was found, in the language of the page: its place is told in words, the rest is the row's own. */
+export function foundIn(language: "zh" | "en", value: string): string {
+  if (language === "en") return value;
+  return value.replace(/^column (\d+): /, "第 $1 列：").replace(/^byte (0x\w+) at column (\d+): /, "第 $2 列的字节 $1：").replace(/^(\d+) bytes$/, "$1 字节");
+}
 
 /** The fix in the language of the page; as the platform wrote it where it is none of these. */
 export function fixIn(language: "zh" | "en", fix: string): string {

@@ -13,12 +13,14 @@ import {
 import type { DeploymentOut } from "@/api/generated/types.gen";
 import { GONE, useLeave } from "@/api/leave";
 import { useModelVersions } from "@/api/picks";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { Sure } from "@/ui/runs/Sure";
 import { words } from "./words";
 
 export function Verbs({ deployment }: { deployment: DeploymentOut }) {
   const t = words.use();
+  const may = useMay();
   const leave = useLeave();
   const { name, phase } = deployment;
   const path = { deployment_id: deployment.id };
@@ -40,7 +42,7 @@ export function Verbs({ deployment }: { deployment: DeploymentOut }) {
       {(!down || phase === "sleeping") && phase !== "stopping" && phase !== "deleting" && (
         <Sure danger label={t("stop")} what={t("stop.what", { name })} breaks={t("stop.breaks")} busy={stop.isPending} onConfirm={() => stop.mutate({ path })} />
       )}
-      <Danger name={name} breaks={t("delete.breaks")} busy={remove.isPending} disabled={phase === "deleting"} onConfirm={() => remove.mutate({ path })} />
+      {may("deployments", "full") && <Danger name={name} breaks={t("delete.breaks")} busy={remove.isPending} disabled={phase === "deleting"} onConfirm={() => remove.mutate({ path })} />}
     </Space>
   );
 }

@@ -14,9 +14,9 @@ import { deploymentsLogsRetrieve } from "@/api/generated/sdk.gen";
 import type { DeploymentOut } from "@/api/generated/types.gen";
 import { live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
-import { useMay, useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Facts } from "@/ui/Facts";
-import { count, seconds, When } from "@/ui/figures";
+import { count, seconds, tokens, When } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
@@ -38,7 +38,6 @@ import { words } from "./words";
 
 export default function DeploymentPage() {
   const t = words.use();
-  const { role } = useSession();
   const operates = useMay()("deployments", "operate");
   const path = { deployment_id: useParams().id ?? "" };
   const [tab, setTab] = useFilter("tab");
@@ -60,7 +59,7 @@ export default function DeploymentPage() {
       </span>
     );
   return (
-    <Page title={it.name} above={above} lead={<Phase phase={it.phase} />} {...(role !== "reader" && { actions: <Verbs deployment={it} /> })}>
+    <Page title={it.name} above={above} lead={<Phase phase={it.phase} />} {...(operates && { actions: <Verbs deployment={it} /> })}>
       {it.reason !== "" && <Alert showIcon type={it.phase === "failed" || it.phase === "unhealthy" ? "error" : "info"} title={said(it.reason)} />}
       {coming !== null && coming.reason !== "" && coming.reason !== it.reason && <Alert showIcon type="info" title={`${coming.model}: ${said(coming.reason)}`} />}
       <Facts
@@ -69,7 +68,7 @@ export default function DeploymentPage() {
           [t("version"), version(serving)],
           [t("coming"), version(coming)],
           [t("replicas"), t("replicas.of", { up: it.endpoints, wanted: it.replicas })],
-          [t("context"), serving === null ? "–" : count(serving.context_length)],
+          [t("context"), serving === null ? "–" : tokens(serving.context_length)],
           [t("drain"), seconds(it.drain_seconds)],
           [t("engine"), it.engine],
           [t("capacity.label"), t("capacity", { n: count(it.at_once), queue: count(it.queue) })],
@@ -86,7 +85,7 @@ export default function DeploymentPage() {
           ...(it.down_at === null ? [] : [[t("down"), <When key="down" at={it.down_at} />] as [string, React.ReactNode]]),
         ]}
       />
-      {role !== "reader" && (it.phase === "live" || it.phase === "updating" || it.phase === "unhealthy") && <Change deployment={it} />}
+      {operates && (it.phase === "live" || it.phase === "updating" || it.phase === "unhealthy") && <Change deployment={it} />}
       <Tabs
         activeKey={tab ?? "test"}
         onChange={(key) => setTab(key === "test" ? undefined : key)}

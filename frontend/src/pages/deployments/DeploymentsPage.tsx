@@ -5,7 +5,7 @@ import { Link } from "react-router";
 import { BY_NAME, listed, useFilter, usePager } from "@/api/cursor";
 import { deploymentsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import { live } from "@/api/live";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
@@ -22,8 +22,8 @@ import { words } from "./words";
 export default function DeploymentsPage() {
   const t = words.use();
   const [tab, setTab] = useFilter("tab");
-  const { role } = useSession();
-  const fresh = role === "reader" ? undefined : (
+  const may = useMay();
+  const fresh = !may("deployments", "operate") ? undefined : (
     <LinkButton type="primary" to="/deployments/new">
       {t("new")}
     </LinkButton>

@@ -7,7 +7,7 @@ import { deploymentsCreateMutation } from "@/api/generated/@tanstack/react-query
 import type { DeploymentIn } from "@/api/generated/types.gen";
 import { useModelVersions } from "@/api/picks";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import "./deployments.css";
@@ -16,7 +16,7 @@ import { words } from "./words";
 
 export default function NewDeploymentPage() {
   const t = words.use();
-  const { role } = useSession();
+  const operates = useMay()("deployments", "operate");
   const [search] = useSearchParams();
   const [first] = useState<DeploymentIn>({ model: search.get("model") ?? "", name: "", replicas: 1, drain_seconds: 60 });
   const [draft, setDraft] = useState(first);
@@ -30,7 +30,7 @@ export default function NewDeploymentPage() {
   });
   return (
     <Page title={t("form.title")} above={[{ to: "/deployments", title: t("title") }]}>
-      {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
+      {!operates && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <Card className="deploy-form">
         {create.error && <Refused refusal={refusalOf(create.error)} />}
         <Form layout="vertical" onFinish={() => !create.isPending && create.mutate({ body: draft })}>
@@ -55,7 +55,7 @@ export default function NewDeploymentPage() {
               <InputNumber id="deploy-drain" min={0} max={86_400} precision={0} value={draft.drain_seconds ?? 60} onChange={(value) => set({ drain_seconds: value ?? 60 })} />
             </Form.Item>
           </div>
-          <Button type="primary" htmlType="submit" loading={create.isPending} disabled={draft.model === "" || role === "reader"}>
+          <Button type="primary" htmlType="submit" loading={create.isPending} disabled={draft.model === "" || !operates}>
             {t("form.submit")}
           </Button>
         </Form>

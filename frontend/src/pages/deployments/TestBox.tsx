@@ -5,12 +5,14 @@ import { Link } from "react-router";
 import { ask, type Told } from "@/api/chat";
 import type { DeploymentOut } from "@/api/generated/types.gen";
 import { type Refusal, refusalOf } from "@/api/refusal";
+import { useMay } from "@/shell/session";
 import { Refused } from "@/ui/Refused";
 import { LinkButton } from "@/ui/runs/LinkButton";
 import { words } from "./words";
 
 export function TestBox({ deployment }: { deployment: DeploymentOut }) {
   const t = words.use();
+  const asks = useMay()("inference", "operate");
   const [question, setQuestion] = useState("");
   const [answer, setAnswer] = useState<string | null>(null);
   const [told, setTold] = useState<Told | null>(null);
@@ -31,6 +33,7 @@ export function TestBox({ deployment }: { deployment: DeploymentOut }) {
     setBusy(false);
   };
   if (deployment.serving === null) return <p className="quiet">{t("test.down")}</p>;
+  if (!asks) return <p className="quiet">{t("test.blocked")}</p>;
   return (
     <form
       className="card deploy-test"

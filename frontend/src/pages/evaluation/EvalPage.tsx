@@ -17,7 +17,7 @@ import type { EvalIn, EvalOut } from "@/api/generated/types.gen";
 import { GONE, useLeave } from "@/api/leave";
 import { atRest, cancellable, live, pace } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { Facts } from "@/ui/Facts";
 import { count, dateTime, Hash } from "@/ui/figures";
@@ -92,26 +92,26 @@ const asked = (run: EvalOut): EvalIn => ({
 function Verbs({ run }: { run: EvalOut }) {
   const t = words.use();
   const leave = useLeave();
-  const { role } = useSession();
+  const may = useMay();
   const path = { run_id: run.id };
   const cancel = useMutation(evalsCancelCreateMutation());
   const resume = useMutation(evalsResumeCreateMutation());
   const retry = useMutation(evalsRetryCreateMutation());
   const remove = useMutation({ ...evalsDestroyMutation(), meta: GONE, onSuccess: () => void leave("/evaluation") });
-  if (role === "reader") return null;
+  const operates = may("evaluation", "operate");
   const resting = atRest(run.phase);
   return (
     <Space wrap>
-      {run.phase === "paused" && (
+      {operates && run.phase === "paused" && (
         <Sure label={t("resume")} what={t("resume.what", { name: run.name })} breaks={t("resume.breaks")} busy={resume.isPending} onConfirm={() => resume.mutate({ path })} />
       )}
-      {cancellable(run.phase) && (
+      {operates && cancellable(run.phase) && (
         <Sure danger label={t("cancel")} what={t("cancel.what", { name: run.name })} breaks={t("cancel.breaks")} busy={cancel.isPending} onConfirm={() => cancel.mutate({ path })} />
       )}
-      {(run.phase === "failed" || run.phase === "cancelled") && run.recoverable && (
+      {operates && (run.phase === "failed" || run.phase === "cancelled") && run.recoverable && (
         <Sure label={t("retry")} what={t("retry.what", { name: run.name })} breaks={t("retry.breaks")} busy={retry.isPending} onConfirm={() => retry.mutate({ path })} />
       )}
-      {resting && <Danger name={run.name} breaks={t("delete.breaks")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+      {resting && may("evaluation", "full") && <Danger name={run.name} breaks={t("delete.breaks")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
     </Space>
   );
 }

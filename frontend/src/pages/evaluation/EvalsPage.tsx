@@ -6,7 +6,7 @@ import { listed, useFilter, usePager } from "@/api/cursor";
 import { evalsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { RunPhase } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
@@ -29,12 +29,12 @@ export function Gate({ passed }: { passed: boolean | null }) {
 export default function EvalsPage() {
   const t = words.use();
   const tui = uiWords.use();
-  const { role } = useSession();
+  const may = useMay();
   const pager = usePager();
   const [phase, setPhase] = useFilter("phase");
   const asked = PHASES.find((each) => each === phase);
   const found = useQuery({ ...evalsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked } }), refetchInterval: live });
-  const fresh = role === "reader" ? undefined : (
+  const fresh = !may("evaluation", "operate") ? undefined : (
     <LinkButton type="primary" to="/evaluation/new">
       {t("new")}
     </LinkButton>

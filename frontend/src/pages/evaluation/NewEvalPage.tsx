@@ -7,7 +7,7 @@ import { evalsCreateMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { EvalIn, MetricsEnum, RuleIn } from "@/api/generated/types.gen";
 import { useDatasetPick, useModelVersions } from "@/api/picks";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { CodeTabs } from "@/ui/runs/CodeTabs";
@@ -36,7 +36,7 @@ const METRICS = Object.keys(KNOWN) as MetricsEnum[];
 
 export default function NewEvalPage() {
   const t = words.use();
-  const { role } = useSession();
+  const operates = useMay()("evaluation", "operate");
   const [search] = useSearchParams();
   const [first] = useState<Draft>({
     name: "",
@@ -58,7 +58,7 @@ export default function NewEvalPage() {
   const named = (id: string) => models.choices.find((each) => each.value === id)?.label ?? id;
   return (
     <Page title={t("form.title")} lead={t("lead")} above={[{ to: "/evaluation", title: t("title") }]}>
-      {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
+      {!operates && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <Card className="eval-form">
         {create.error && <Refused refusal={refusalOf(create.error)} />}
         <Form layout="vertical" onFinish={() => body !== null && !create.isPending && create.mutate({ body })}>
@@ -138,7 +138,7 @@ export default function NewEvalPage() {
               {t("form.gate.add")}
             </Button>
           </Form.Item>
-          <Button type="primary" htmlType="submit" loading={create.isPending} disabled={body === null || role === "reader"}>
+          <Button type="primary" htmlType="submit" loading={create.isPending} disabled={body === null || !operates}>
             {t("form.submit")}
           </Button>
         </Form>

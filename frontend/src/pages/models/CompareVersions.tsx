@@ -6,7 +6,7 @@ import { useFilter } from "@/api/cursor";
 import { modelVersionsListOptions, modelVersionsRetrieveOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { ModelVersionDetailOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
-import { bytes, count } from "@/ui/figures";
+import { bytes, count, tokens } from "@/ui/figures";
 import { Refused } from "@/ui/Refused";
 import { flat, sideBySide } from "./differences";
 import { words } from "./words";
@@ -26,8 +26,8 @@ export function CompareVersions({ version }: { version: ModelVersionDetailOut })
     [t("compare.size")]: bytes(of.size_bytes),
     [t("architecture")]: of.architecture,
     [t("dtype")]: of.dtype,
-    [t("context")]: count(of.context_length),
-    [t("vocabulary")]: count(of.vocabulary_size),
+    [t("context")]: tokens(of.context_length),
+    [t("vocabulary")]: tokens(of.vocabulary_size),
     [t("licence")]: of.licence,
     [t("compare.dataset")]: of.dataset_version_id,
   });

@@ -7,6 +7,7 @@ import type { ModelExportOut, ModelVersionDetailOut } from "@/api/generated/type
 import { live } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { local } from "@/api/upload";
+import { useMay } from "@/shell/session";
 import { bytes, Hash, When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Phase } from "@/ui/Phase";
@@ -17,6 +18,7 @@ export function Exports({ version }: { version: ModelVersionDetailOut }) {
   const t = words.use();
   const tui = uiWords.use();
   const path = { version_id: version.id };
+  const may = useMay();
   const [form, setForm] = useState<"as_is" | "merged">("as_is");
   const made = useQuery({ ...modelVersionsExportsListOptions({ path }), refetchInterval: live });
   const start = useMutation(modelVersionsExportsCreateMutation());
@@ -27,7 +29,7 @@ export function Exports({ version }: { version: ModelVersionDetailOut }) {
       rowKey={(row) => row.id}
       refusal={made.error && refusalOf(made.error)}
       empty={t("export.none")}
-      filters={
+      filters={may("models", "operate") && (
         <>
           <Select
             aria-label={t("export.form")}
@@ -43,7 +45,7 @@ export function Exports({ version }: { version: ModelVersionDetailOut }) {
             {t("export.start")}
           </Button>
         </>
-      }
+      )}
       columns={[
         { title: t("export.form"), render: (_, row) => t(`export.${row.form}`) },
         { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },

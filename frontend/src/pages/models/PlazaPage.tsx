@@ -7,7 +7,7 @@ import { deploymentsListOptions, modelVersionsListOptions } from "@/api/generate
 import type { ModelVersionOut } from "@/api/generated/types.gen";
 import { refusalOf } from "@/api/refusal";
 import { useMay } from "@/shell/session";
-import { bytes, count, short } from "@/ui/figures";
+import { bytes, short, tokens } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { Blank } from "@/ui/runs/Blank";
@@ -53,7 +53,7 @@ function Model({ version, spoken, live }: { version: ModelVersionOut; spoken: (a
   const able = capabilitiesOf(version);
   const facts: [string, string][] = [
     [t("parameters"), short(version.parameters)],
-    [t("context"), count(version.context_length)],
+    [t("context"), tokens(version.context_length)],
     [t("size"), bytes(version.size_bytes)],
     [t("architecture"), version.architecture || "–"],
     [t("licence"), version.licence || "–"],

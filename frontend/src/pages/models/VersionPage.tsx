@@ -16,10 +16,11 @@ import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { EventTable } from "@/ui/EventTable";
 import { Facts } from "@/ui/Facts";
-import { bytes, count, Hash, short, When } from "@/ui/figures";
+import { bytes, Hash, short, tokens, When } from "@/ui/figures";
 import { Page } from "@/ui/Page";
 import { Phase } from "@/ui/Phase";
 import { Refused } from "@/ui/Refused";
+import { said } from "@/ui/said";
 import { Sure } from "@/ui/runs/Sure";
 import { useUndo } from "@/ui/useUndo";
 import { words as uiWords } from "@/ui/words";
@@ -56,12 +57,12 @@ export default function VersionPage() {
           [tui("size"), bytes(version.size_bytes)],
           [t("architecture"), version.architecture || "–"],
           [t("dtype"), version.dtype || "–"],
-          [t("context"), count(version.context_length)],
-          [t("vocabulary"), count(version.vocabulary_size)],
+          [t("context"), tokens(version.context_length)],
+          [t("vocabulary"), tokens(version.vocabulary_size)],
           [t("licence"), version.licence || "–"],
           [t("hash"), <Hash key="hash" value={version.sha256} />],
           [t("tracker"), <Hash key="run" value={version.tracking_run} />],
-          [t("held"), version.held_by.join(", ") || tui("none")],
+          [t("held"), version.held_by.map(said).join(" · ") || tui("none")],
           [tui("created"), <When key="made" at={version.created_at} />],
         ]}
       />

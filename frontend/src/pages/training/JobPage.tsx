@@ -20,7 +20,7 @@ import { GONE, useLeave } from "@/api/leave";
 import { atRest, cancellable, live, pace, pausable } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { language } from "@/i18n";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Danger } from "@/ui/Danger";
 import { Facts } from "@/ui/Facts";
 import { bytes, count, dateTime, Hash, seconds, When } from "@/ui/figures";
@@ -92,37 +92,37 @@ const asked = (job: JobOut) => ({
 function Verbs({ job }: { job: JobOut }) {
   const t = words.use();
   const leave = useLeave();
-  const { role } = useSession();
+  const may = useMay();
   const path = { job_id: job.id };
   const cancel = useMutation(jobsCancelCreateMutation());
   const pause = useMutation(jobsPauseCreateMutation());
   const resume = useMutation(jobsResumeCreateMutation());
   const retry = useMutation(jobsRetryCreateMutation());
   const remove = useMutation({ ...jobsDestroyMutation(), meta: GONE, onSuccess: () => void leave("/training") });
-  if (role === "reader") return null;
+  const operates = may("training", "operate");
   const resting = atRest(job.phase);
   return (
     <Space wrap>
       {job.result_version_id !== null && (
         <>
-          <LinkButton to={`/evaluation/new?candidates=${job.base.version_id},${job.result_version_id}${job.held_out === null ? "" : `&dataset=${job.held_out.version_id}`}`}>{t("judge")}</LinkButton>
-          <LinkButton to={`/deployments/new?model=${job.result_version_id}`}>{t("deploy")}</LinkButton>
+          {may("evaluation", "operate") && <LinkButton to={`/evaluation/new?candidates=${job.base.version_id},${job.result_version_id}${job.held_out === null ? "" : `&dataset=${job.held_out.version_id}`}`}>{t("judge")}</LinkButton>}
+          {may("deployments", "operate") && <LinkButton to={`/deployments/new?model=${job.result_version_id}`}>{t("deploy")}</LinkButton>}
         </>
       )}
-      <LinkButton to={`/training/new?like=${job.id}`}>{t("again")}</LinkButton>
-      {pausable(job.phase) && (
+      {operates && <LinkButton to={`/training/new?like=${job.id}`}>{t("again")}</LinkButton>}
+      {operates && pausable(job.phase) && (
         <Sure label={t("pause")} what={t("pause.what", { name: job.name })} breaks={t("pause.breaks")} busy={pause.isPending} onConfirm={() => pause.mutate({ path })} />
       )}
-      {job.phase === "paused" && (
+      {operates && job.phase === "paused" && (
         <Sure label={t("resume")} what={t("resume.what", { name: job.name })} breaks={t("resume.breaks")} busy={resume.isPending} onConfirm={() => resume.mutate({ path })} />
       )}
-      {cancellable(job.phase) && (
+      {operates && cancellable(job.phase) && (
         <Sure danger label={t("cancel")} what={t("cancel.what", { name: job.name })} breaks={t("cancel.breaks")} busy={cancel.isPending} onConfirm={() => cancel.mutate({ path })} />
       )}
-      {(job.phase === "failed" || job.phase === "cancelled") && job.recoverable && (
+      {operates && (job.phase === "failed" || job.phase === "cancelled") && job.recoverable && (
         <Sure label={t("retry")} what={t("retry.what", { name: job.name })} breaks={t("retry.breaks")} busy={retry.isPending} onConfirm={() => retry.mutate({ path })} />
       )}
-      {resting && <Danger name={job.name} breaks={t("delete.breaks")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
+      {resting && may("training", "full") && <Danger name={job.name} breaks={t("delete.breaks")} busy={remove.isPending} onConfirm={() => remove.mutate({ path })} />}
     </Space>
   );
 }

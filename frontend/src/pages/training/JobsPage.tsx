@@ -6,7 +6,7 @@ import { listed, useFilter, usePager } from "@/api/cursor";
 import { jobsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { RunPhase } from "@/api/generated/types.gen";
 import { live } from "@/api/live";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { When } from "@/ui/figures";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
@@ -23,7 +23,7 @@ const PHASES: RunPhase[] = ["queued", "running", "paused", "harvesting", "succee
 export default function JobsPage() {
   const t = words.use();
   const tui = uiWords.use();
-  const { role } = useSession();
+  const may = useMay();
   const pager = usePager();
   const [phase, setPhase] = useFilter("phase");
   const asked = PHASES.find((each) => each === phase);
@@ -31,7 +31,7 @@ export default function JobsPage() {
     ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked } }),
     refetchInterval: live,
   });
-  const fresh = role === "reader" ? undefined : (
+  const fresh = !may("training", "operate") ? undefined : (
     <LinkButton type="primary" to="/training/new">
       {t("new")}
     </LinkButton>

@@ -12,7 +12,7 @@ import { jobsEstimateCreate } from "@/api/generated/sdk.gen";
 import type { JobIn, JobOut, MethodEnum, ScaleEnum } from "@/api/generated/types.gen";
 import { useDatasetPick, useModelVersions } from "@/api/picks";
 import { refusalOf } from "@/api/refusal";
-import { useSession } from "@/shell/session";
+import { useMay } from "@/shell/session";
 import { Page } from "@/ui/Page";
 import { Refused } from "@/ui/Refused";
 import { CodeTabs } from "@/ui/runs/CodeTabs";
@@ -65,7 +65,7 @@ export default function NewJobPage() {
 
 function NewJob({ first }: { first: Draft }) {
   const t = words.use();
-  const { role } = useSession();
+  const operates = useMay()("training", "operate");
   const [draft, setDraft] = useState(first);
   const go = useUnsaved(draft !== first);
   const set = (change: Partial<Draft>) => setDraft((now) => ({ ...now, ...change }));
@@ -94,7 +94,7 @@ function NewJob({ first }: { first: Draft }) {
   const named = NAME.test(draft.name);
   return (
     <Page title={t("form.title")} lead={t("form.lead")} above={[{ to: "/training", title: t("title") }]}>
-      {role === "reader" && <Alert type="warning" title={t("form.blocked")} showIcon />}
+      {!operates && <Alert type="warning" title={t("form.blocked")} showIcon />}
       <div className="form-beside">
         <Form layout="vertical" onFinish={() => ask !== null && named && !create.isPending && create.mutate({ body: ask })}>
           <Card>
@@ -179,7 +179,7 @@ function NewJob({ first }: { first: Draft }) {
               ...(ask === null ? [] : [{ key: "code", label: t("code"), children: <CodeTabs samples={codeOf(ask)} /> }]),
             ]}
           />
-          <Button type="primary" size="large" htmlType="submit" loading={create.isPending} disabled={ask === null || !named || role === "reader"}>
+          <Button type="primary" size="large" htmlType="submit" loading={create.isPending} disabled={ask === null || !named || !operates}>
             {t("form.submit")}
           </Button>
         </Form>

@@ -1,4 +1,6 @@
 // Graders to begin with, and what a text that somebody typed comes to.
+import { notJson } from "@/ui/notJson";
+
 export const GRADERS = {
   string_check: { type: "string_check", name: "same", input: "{{sample.output_text}}", reference: "{{item.reference_answer}}", operation: "eq" },
   text_similarity: { type: "text_similarity", name: "like", input: "{{sample.output_text}}", reference: "{{item.reference_answer}}", evaluation_metric: "fuzzy_match" },
@@ -21,11 +23,9 @@ export const textOf = (grader: unknown) => JSON.stringify(grader, null, 2);
 
 /** The grader that a text holds, or why it holds none. */
 export function graderOf(text: string): { grader: Record<string, unknown> } | { fault: string } {
-  try {
-    const found: unknown = JSON.parse(text);
-    if (typeof found === "object" && found !== null && !Array.isArray(found)) return { grader: found as Record<string, unknown> };
-    return { fault: "{}" };
-  } catch (error) {
-    return { fault: error instanceof Error ? error.message : String(error) };
-  }
+  const fault = notJson(text);
+  if (fault !== "") return { fault };
+  const found: unknown = JSON.parse(text);
+  if (typeof found === "object" && found !== null && !Array.isArray(found)) return { grader: found as Record<string, unknown> };
+  return { fault: "{}" };
 }

@@ -65,7 +65,7 @@ class DatasetsView(GenericAPIView[Any]):
         if part := request.query_params.get("search"):
             found = found.filter(name__icontains=part)
         page = self.paginate_queryset(found)
-        return self.get_paginated_response(shapes.DatasetOut(page, many=True).data)
+        return self.get_paginated_response(shapes.datasets(page))
 
     @extend_schema(request=shapes.DatasetIn, responses={201: shapes.DatasetOut})
     def post(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class DatasetsView(GenericAPIView[Any]):
             made_by=request.user.user_name,
             **given.validated_data,
         )
-        return Response(shapes.DatasetOut(dataset).data, status=201)
+        return Response(shapes.dataset(dataset), status=201)
 
 
 class DatasetView(Guarded):
@@ -86,7 +86,7 @@ class DatasetView(Guarded):
 
     def get(self, request: Request, dataset_id: UUID) -> Response:
         dataset = dataset_of(project_id=request.user.project_id, dataset_id=dataset_id)
-        return Response(shapes.DatasetOut(dataset).data)
+        return Response(shapes.dataset(dataset))
 
     @extend_schema(request=shapes.DatasetEditIn, responses=shapes.DatasetOut)
     def patch(self, request: Request, dataset_id: UUID) -> Response:
@@ -96,7 +96,7 @@ class DatasetView(Guarded):
         dataset = services.describe_dataset(
             project_id=request.user.project_id, dataset_id=dataset_id, **given.validated_data
         )
-        return Response(shapes.DatasetOut(dataset).data)
+        return Response(shapes.dataset(dataset))
 
     @extend_schema(
         parameters=[OpenApiParameter("bin", bool, description="so that it can be restored")],
@@ -124,4 +124,4 @@ class DatasetRestoreView(GenericAPIView[Any]):
         dataset = services.restore_dataset(
             project_id=request.user.project_id, dataset_id=dataset_id
         )
-        return Response(shapes.DatasetOut(dataset).data)
+        return Response(shapes.dataset(dataset))

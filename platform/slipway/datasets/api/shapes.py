@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from slipway.datasets.models import Dataset, ErrandPhase, Export, LeakCheck, Version
 from slipway.datasets.services import edits
+from slipway.datasets.services.facts import newest_of
 from slipway_contracts.formats import LIMITS, Format
 
 FORMATS = [(name.value, name.value) for name in Format]
@@ -40,10 +42,34 @@ class DatasetEditIn(serializers.Serializer[Any]):
     description = serializers.CharField(max_length=2000, allow_blank=True)
 
 
+class DatasetLatestOut(serializers.ModelSerializer[Version]):
+    class Meta:
+        model = Version
+        fields = ["id", "number", "phase", "reason", "rows"]
+
+
 class DatasetOut(serializers.ModelSerializer[Dataset]):
+    #: The newest version; null while there is none.
+    latest = serializers.SerializerMethodField()
+
     class Meta:
         model = Dataset
-        fields = ["id", "name", "description", "made_by", "created_at", "deleted_at"]
+        fields = ["id", "name", "description", "made_by", "latest", "created_at", "deleted_at"]
+
+    @extend_schema_field(DatasetLatestOut(allow_null=True))
+    def get_latest(self, dataset: Dataset) -> dict[str, Any] | None:
+        found = self.context["newest"].get(dataset.pk)
+        return None if found is None else DatasetLatestOut(found).data
+
+
+def dataset(of: Dataset) -> dict[str, Any]:
+    """One dataset as it is told."""
+    return datasets([of])[0]
+
+
+def datasets(of: list[Dataset]) -> list[dict[str, Any]]:
+    """Datasets as they are told, each with its newest version."""
+    return DatasetOut(of, many=True, context={"newest": newest_of(of)}).data
 
 
 class DatasetVersionIn(serializers.Serializer[Any]):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
 
 from slipway import backends
 from slipway.core.errors import Conflict, Detail, NotFound
@@ -53,6 +56,13 @@ class VersionFact:
 def any_dataset(*, project_id: UUID) -> bool:
     """Whether the project has a dataset."""
     return Dataset.objects.filter(project_id=project_id, deleted_at=None).exists()
+
+
+def newest_of(datasets: Sequence[Dataset]) -> dict[UUID, Version]:
+    """The newest version of each dataset that has one, by the dataset's id."""
+    last = Version.objects.filter(dataset=OuterRef("dataset")).order_by("-number")
+    found = Version.objects.filter(dataset__in=datasets, number=Subquery(last.values("number")[:1]))
+    return {version.dataset_id: version for version in found.defer("statistics")}
 
 
 def dataset_of(*, project_id: UUID, dataset_id: UUID, binned: bool = False) -> Dataset:

@@ -154,18 +154,32 @@ def not_utf8(line: bytes) -> Fault:
     return Fault(rule="surrogate", value=shown(_text(line[:80])), fix="remove the broken character")
 
 
+#: What Python's reader says is missing, and what to write there.
+_MISSING = {
+    "Expecting value": "write a value there: text in double quotes, a number, a list or an object",
+    "Expecting ',' delimiter": "put a comma between two values, or close the bracket",
+    "Expecting ':' delimiter": "put a colon between a name and its value",
+    "Expecting property name": "write a name in double quotes there",
+    "Unterminated string": "close the text with a double quote",
+    "Invalid \\escape": "write a backslash of a text twice",
+}
+
+
 def _not_json(line: bytes, reason: str) -> Fault:
     if "surrogate" in reason or ("hex escape" in reason and b"\\ud" in line.lower()):
-        return Fault(rule="surrogate", value=reason[:160], fix="remove the broken \\u escape")
+        return Fault(
+            rule="surrogate", value=shown(_text(line[:80])), fix="remove the broken \\u escape"
+        )
     try:
         json.loads(line)
-        text = reason  # Python is laxer here: an endless number, for instance.
-        at = 0
+        text, at = "", 0  # Python is laxer here: an endless number, for instance.
     except (ValueError, RecursionError) as error:
-        at = getattr(error, "pos", 0)
-        text = f"{getattr(error, 'msg', error)} at column {at + 1}"
+        text, at = getattr(error, "msg", ""), getattr(error, "pos", 0)
     around = _text(line)[max(0, at - 30) : at + 30]
-    hint = "write one whole JSON value in this line"
+    hint = next(
+        (hint for missing, hint in _MISSING.items() if text.startswith(missing)),
+        "write one whole JSON value in this line",
+    )
     if "trailing comma" in reason:
         hint = "remove the comma before the closing bracket"
     elif "'" in around and "double quotes" in text:
@@ -176,7 +190,7 @@ def _not_json(line: bytes, reason: str) -> Fault:
         hint = "put a line feed between values"
     elif "control character" in text.lower():
         hint = "write control characters as escapes, such as \\t"
-    return Fault(rule="json", value=f"{text}: {around}"[:200], fix=hint)
+    return Fault(rule="json", value=f"column {at + 1}: {around}"[:200], fix=hint)
 
 
 def _text(data: bytes) -> str:
@@ -303,7 +317,7 @@ def _element(slide: _Slide, decoder: json.JSONDecoder, line: int) -> Any:
                 at = getattr(error, "pos", slide.at)
                 around = slide.text[max(0, at - 30) : at + 30]
                 fix = "mend it there; nothing after this line was read"
-                value = f"{getattr(error, 'msg', error)}: {around}"[:200]
+                value = f"column {at - slide.text.rfind(chr(10), 0, at)}: {around}"[:200]
                 where = slide.line + slide.text.count("\n", 0, at)
                 raise Unreadable(Fault(rule="json", value=value, fix=fix, line=where)) from None
         if len(slide.text) - slide.at > LIMITS.max_row_bytes:
