@@ -541,6 +541,9 @@ def test_rest_tells_the_whole_life_to_its_project_only(
     assert (shown["phase"], shown["endpoints"], shown["coming"]) == ("live", 1, None)
     assert shown["serving"]["model"] == "chart-base-lines@1"
     assert api.get("/api/v1/deployments?name=chart-base-v2").json()["data"][0]["id"] == shown["id"]
+    (found,) = api.get("/api/v1/deployments?search=BASE-v2").json()["data"]
+    assert found["id"] == shown["id"]
+    assert api.get("/api/v1/deployments?search=nobody").json()["data"] == []
     scene.compute.logs = lambda name: iter(f"line {n}" for n in range(5))
     assert api.get(f"{one}/logs").json()["next_cursor"] == "5"
     page = api.get(f"{one}/logs?cursor=3").json()

@@ -344,6 +344,9 @@ def test_the_story_over_rest(
     assert api.get(f"{path}/events").json()["data"][0]["target"] == "succeeded"
     assert api.get(f"{path}/logs").json()["live"] is False
     assert [e["id"] for e in api.get("/api/v1/evals").json()["data"]] == [shown["id"]]
+    part = {"search": shown["name"][1:].upper()}
+    assert [e["id"] for e in api.get("/api/v1/evals", part).json()["data"]] == [shown["id"]]
+    assert api.get("/api/v1/evals", {"search": "nobody"}).json()["data"] == []
 
     theirs = api_for(stranger)
     for route in ("", "/rows", "/download", "/events", "/logs"):

@@ -915,6 +915,9 @@ def test_the_story_over_rest(
         shown["id"]
     ]
     assert api.get("/api/v1/jobs", {"phase": "failed"}).json()["data"] == []
+    part = {"phase": "running", "search": shown["name"][1:].upper()}
+    assert [j["id"] for j in api.get("/api/v1/jobs", part).json()["data"]] == [shown["id"]]
+    assert api.get("/api/v1/jobs", {"search": "nobody"}).json()["data"] == []
     assert api.get("/api/v1/jobs", {"phase": "odd"}).status_code == 422
 
     page = api.get(f"{path}/logs").json()

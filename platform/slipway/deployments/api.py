@@ -184,7 +184,10 @@ class DeploymentsView(_View):
     pagination_class = Named
 
     @extend_schema(
-        parameters=[OpenApiParameter("name", str)],
+        parameters=[
+            OpenApiParameter("name", str),
+            OpenApiParameter("search", str, description="a part of the name, in any case"),
+        ],
         operation_id="deployments_list",
         responses=DeploymentOut(many=True),
     )
@@ -192,6 +195,8 @@ class DeploymentsView(_View):
         rows = self.get_queryset()
         if name := request.query_params.get("name"):
             rows = rows.filter(name=name)
+        if part := request.query_params.get("search"):
+            rows = rows.filter(name__icontains=part)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(DeploymentOut(page, many=True).data)
 

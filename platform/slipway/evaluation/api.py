@@ -148,14 +148,18 @@ class EvalsView(GenericAPIView[Any]):
     waits = True
 
     @extend_schema(
-        parameters=[OpenApiParameter("phase", str, enum=Phase.values)],
+        parameters=[
+            OpenApiParameter("phase", str, enum=Phase.values),
+            OpenApiParameter("search", str, description="a part of the name, in any case"),
+        ],
         responses=EvalOut(many=True),
     )
     def get(self, request: Request) -> Response:
         phase = request.query_params.get("phase", "")
-        page = self.paginate_queryset(
-            services.runs(project_id=request.user.project_id, phase=phase)
-        )
+        found = services.runs(project_id=request.user.project_id, phase=phase)
+        if part := request.query_params.get("search"):
+            found = found.filter(name__icontains=part)
+        page = self.paginate_queryset(found)
         return self.get_paginated_response([eval_out(run) for run in page or []])
 
     @extend_schema(

@@ -48,9 +48,9 @@ function Deployments({ fresh }: { fresh: React.ReactNode }) {
   const t = words.use();
   const tui = uiWords.use();
   const pager = usePager(BY_NAME);
-  const [name, setName] = useFilter("name");
+  const [search, setSearch] = useFilter("search");
   const found = useQuery({
-    ...deploymentsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, name } }),
+    ...deploymentsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, search } }),
     refetchInterval: live,
   });
   return (
@@ -58,8 +58,8 @@ function Deployments({ fresh }: { fresh: React.ReactNode }) {
         label={t("title")}
         rowKey={(row) => row.id}
         {...listed(found, pager)}
-        empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
-        filters={<Input.Search allowClear defaultValue={name} placeholder={t("name.search")} aria-label={t("name.search")} onSearch={setName} />}
+        empty={search === undefined ? <Blank title={t("empty.title")} text={t("empty.text")} action={fresh} /> : tui("filters.none")}
+        filters={<Input.Search allowClear defaultValue={search} placeholder={tui("search.name")} aria-label={tui("search.name")} onSearch={setSearch} />}
         columns={[
           { title: tui("name"), key: "name", sorter: true, render: (_, row) => <Link to={`/deployments/${row.id}`}>{row.name}</Link> },
           { title: tui("status"), render: (_, row) => <Phase phase={row.phase} reason={row.reason} /> },

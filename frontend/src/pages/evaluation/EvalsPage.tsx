@@ -1,6 +1,6 @@
 // The list of evaluations: who was judged on what, and whether the gate let them through.
 import { useQuery } from "@tanstack/react-query";
-import { Select, Tag } from "antd";
+import { Input, Select, Tag } from "antd";
 import { Link } from "react-router";
 import { listed, useFilter, usePager } from "@/api/cursor";
 import { evalsListOptions } from "@/api/generated/@tanstack/react-query.gen";
@@ -32,8 +32,9 @@ export default function EvalsPage() {
   const may = useMay();
   const pager = usePager();
   const [phase, setPhase] = useFilter("phase");
+  const [search, setSearch] = useFilter("search");
   const asked = PHASES.find((each) => each === phase);
-  const found = useQuery({ ...evalsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked } }), refetchInterval: live });
+  const found = useQuery({ ...evalsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked, search } }), refetchInterval: live });
   const fresh = !may("evaluation", "operate") ? undefined : (
     <LinkButton type="primary" to="/evaluation/new">
       {t("new")}
@@ -45,8 +46,10 @@ export default function EvalsPage() {
         label={t("title")}
         rowKey={(row) => row.id}
         {...listed(found, pager)}
-        empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
+        empty={asked === undefined && search === undefined ? <Blank title={t("empty.title")} text={t("empty.text")} action={fresh} /> : tui("filters.none")}
         filters={
+          <>
+          <Input.Search allowClear defaultValue={search} onSearch={setSearch} placeholder={tui("search.name")} aria-label={tui("search.name")} />
           <Select
             allowClear
             className="eval-filter"
@@ -56,6 +59,7 @@ export default function EvalsPage() {
             onChange={(value: string | undefined) => setPhase(value)}
             options={PHASES.map((each) => ({ value: each, label: tui(`phase.${each}` as "phase.queued") }))}
           />
+          </>
         }
         columns={[
           { title: tui("name"), render: (_, row) => <Link to={`/evaluation/${row.id}`}>{row.name}</Link> },

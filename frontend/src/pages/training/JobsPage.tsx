@@ -1,6 +1,6 @@
 // The list of fine-tunes: what runs, what waits, what came of them.
 import { useQuery } from "@tanstack/react-query";
-import { Progress, Select } from "antd";
+import { Input, Progress, Select } from "antd";
 import { Link } from "react-router";
 import { listed, useFilter, usePager } from "@/api/cursor";
 import { jobsListOptions } from "@/api/generated/@tanstack/react-query.gen";
@@ -26,9 +26,10 @@ export default function JobsPage() {
   const may = useMay();
   const pager = usePager();
   const [phase, setPhase] = useFilter("phase");
+  const [search, setSearch] = useFilter("search");
   const asked = PHASES.find((each) => each === phase);
   const found = useQuery({
-    ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked } }),
+    ...jobsListOptions({ query: { limit: 20, cursor: pager.cursor, order: pager.order, phase: asked, search } }),
     refetchInterval: live,
   });
   const fresh = !may("training", "operate") ? undefined : (
@@ -42,8 +43,10 @@ export default function JobsPage() {
         label={t("title")}
         rowKey={(row) => row.id}
         {...listed(found, pager)}
-        empty={<Blank title={t("empty.title")} text={t("empty.text")} action={fresh} />}
+        empty={asked === undefined && search === undefined ? <Blank title={t("empty.title")} text={t("empty.text")} action={fresh} /> : tui("filters.none")}
         filters={
+          <>
+          <Input.Search allowClear defaultValue={search} onSearch={setSearch} placeholder={tui("search.name")} aria-label={tui("search.name")} />
           <Select
             allowClear
             className="filter-wide"
@@ -53,6 +56,7 @@ export default function JobsPage() {
             onChange={(value: string | undefined) => setPhase(value)}
             options={PHASES.map((each) => ({ value: each, label: tui(`phase.${each}` as "phase.queued") }))}
           />
+          </>
         }
         columns={[
           { title: tui("name"), render: (_, row) => <Link to={`/training/${row.id}`}>{row.name}</Link> },

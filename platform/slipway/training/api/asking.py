@@ -193,14 +193,18 @@ class JobsView(GenericAPIView[Any]):
     waits = True
 
     @extend_schema(
-        parameters=[OpenApiParameter("phase", str, enum=Phase.values)],
+        parameters=[
+            OpenApiParameter("phase", str, enum=Phase.values),
+            OpenApiParameter("search", str, description="a part of the name, in any case"),
+        ],
         responses=JobOut(many=True),
     )
     def get(self, request: Request) -> Response:
         phase = request.query_params.get("phase", "")
-        page = self.paginate_queryset(
-            services.jobs(project_id=request.user.project_id, phase=phase)
-        )
+        found = services.jobs(project_id=request.user.project_id, phase=phase)
+        if part := request.query_params.get("search"):
+            found = found.filter(name__icontains=part)
+        page = self.paginate_queryset(found)
         return self.get_paginated_response(jobs_out(page or []))
 
     @extend_schema(request=JobIn, responses={201: JobOut}, parameters=[KEY_HEADER])
