@@ -20,10 +20,11 @@ export const short = (value: number) =>
   new Intl.NumberFormat(language(), { notation: "compact", maximumFractionDigits: 1 }).format(value);
 
 export function seconds(value: number): string {
-  if (value < 60) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+  const [h, min, s] = language() === "en" ? [" h", " min", " s"] : [" 小时", " 分", " 秒"];
+  if (value < 60) return `${value < 10 ? value.toFixed(1) : Math.round(value)}${s}`;
   const whole = Math.round(value);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}${min} ${whole % 60}${s}`;
+  return `${Math.floor(whole / 3600)}${h} ${Math.floor((whole % 3600) / 60)}${min}`;
 }
 
 export const dateTime = (at: string) =>

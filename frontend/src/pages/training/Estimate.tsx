@@ -2,6 +2,7 @@
 import { Descriptions, Skeleton, Tooltip } from "antd";
 import type { EstimateOut } from "@/api/generated/types.gen";
 import type { Refusal } from "@/api/refusal";
+import { amount } from "@/pages/money/amount";
 import { bytes, count, seconds, short } from "@/ui/figures";
 import { Refused } from "@/ui/Refused";
 import { said } from "@/ui/said";
@@ -35,7 +36,7 @@ export function Estimate({ estimate, refusal, waiting, asked }: Props) {
                   </span>
                 ),
               },
-              { label: t("estimate.price"), children: `${Number(estimate.price).toFixed(2)} ${estimate.currency}` },
+              { label: t("estimate.price"), children: amount(estimate.price, estimate.currency) },
               {
                 label: t("estimate.memory"),
                 children: (

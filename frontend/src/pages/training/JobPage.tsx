@@ -21,6 +21,7 @@ import { atRest, cancellable, live, pace, pausable } from "@/api/live";
 import { refusalOf } from "@/api/refusal";
 import { language } from "@/i18n";
 import { useMay } from "@/shell/session";
+import { amount } from "@/pages/money/amount";
 import { Danger } from "@/ui/Danger";
 import { Facts } from "@/ui/Facts";
 import { bytes, count, dateTime, Hash, seconds, When } from "@/ui/figures";
@@ -131,7 +132,7 @@ function Overview({ job }: { job: JobOut }) {
   const t = words.use();
   const compared = Object.entries(job.compared ?? {});
   const figure = (what: string, value: number | null) =>
-    value === null ? "–" : what === "price" ? `${value.toFixed(2)} ${job.estimate.currency}` : what === "seconds" ? seconds(value) : what.endsWith("bytes") ? bytes(value) : count(value);
+    value === null ? "–" : what === "price" ? amount(value.toFixed(2), job.estimate.currency) : what === "seconds" ? seconds(value) : what.endsWith("bytes") ? bytes(value) : count(value);
   const said = (what: string) => (what === "seconds" || what === "tokens" || what === "steps" || what === "memory_bytes" || what === "price" ? t(what) : what);
   return (
     <div className="stack">
@@ -147,7 +148,7 @@ function Overview({ job }: { job: JobOut }) {
             job.result_version_id === null ? `${job.model} (${t("missing")})` : <Link key="r" to={`/models/-/versions/${job.result_version_id}`}>{job.model}</Link>,
           ],
           [t("method"), `${job.method} · ${job.scale}`],
-          [t("price"), job.price === null ? t("missing") : `${Number(job.price).toFixed(2)} ${job.estimate.currency}`],
+          [t("price"), job.price === null ? t("missing") : amount(job.price, job.estimate.currency)],
           [t("created"), <span key="c">{dateTime(job.created_at)} · {job.made_by}</span>],
           [t("seed"), job.seed],
           [t("workers"), job.workers],
