@@ -87,3 +87,16 @@ def door() -> Iterator[Any]:
     # There is a mail server, as far as anybody knows who does not send.
     with running_door(SLIPWAY_SMTP_URL="smtp://127.0.0.1:1") as made:
         yield made
+
+
+@pytest.fixture
+def post_office(settings: Any) -> Iterator[Any]:
+    """A real mail server that the platform is set to send through; `got` is what it took."""
+    import letters
+
+    with letters.post_office() as made:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST = "127.0.0.1"
+        settings.EMAIL_PORT = made.port
+        settings.EMAIL_USE_TLS = False
+        yield made

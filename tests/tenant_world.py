@@ -34,6 +34,8 @@ PUBLIC = {
     "/api/v1/health",
     "/api/v1/session",
     "/api/v1/invites/accept",
+    "/api/v1/sign-up",
+    "/api/v1/sign-up/verify",
     "/v1/^.*$",
     "/v1/openapi.json",
 }

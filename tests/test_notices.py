@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from types import SimpleNamespace
@@ -15,10 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.apps import apps
 from django.utils import timezone
-from servers import free_port
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from slipway.core import reconcile
@@ -167,33 +164,7 @@ def test_addresses_that_are_none_are_refused(api: Any, address: str) -> None:
     assert made.status_code == 422
 
 
-class Letters:
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-
-    async def handle_DATA(  # noqa: N802 - as the server calls it
-        self, server: Any, session: Any, envelope: Any
-    ) -> str:
-        self.got.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
-        return "250 taken"
-
-
-@pytest.fixture
-def post_office(settings: Any) -> Iterator[Letters]:
-    letters = Letters()
-    controller = Controller(letters, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST = "127.0.0.1"
-    settings.EMAIL_PORT = controller.port
-    settings.EMAIL_USE_TLS = False
-    yield letters
-    controller.stop()
-
-
-def test_mail_goes_to_people_of_the_organisation(
-    api: Any, owner: Any, post_office: Letters
-) -> None:
+def test_mail_goes_to_people_of_the_organisation(api: Any, owner: Any, post_office: Any) -> None:
     Membership.objects.create(
         user_id=owner.user_id, organisation_id=owner.organisation_id, role="owner"
     )
@@ -220,7 +191,7 @@ def test_mail_goes_to_people_of_the_organisation(
 
 
 def test_a_mail_server_that_is_away_is_tried_again(
-    api: Any, owner: Any, post_office: Letters, settings: Any
+    api: Any, owner: Any, post_office: Any, settings: Any
 ) -> None:
     User.objects.filter(pk=owner.user_id).update(email="owner@example.com")
     api.post("/api/v1/notices", {"kind": "mail", "address": "owner@example.com"}, format="json")
@@ -231,7 +202,7 @@ def test_a_mail_server_that_is_away_is_tried_again(
 
 
 def test_a_spend_alert_is_mailed_once_a_month_and_amount(
-    owner: Any, stranger: Any, api: Any, post_office: Letters
+    owner: Any, stranger: Any, api: Any, post_office: Any
 ) -> None:
     Membership.objects.create(
         user_id=owner.user_id, organisation_id=owner.organisation_id, role="owner"

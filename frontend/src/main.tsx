@@ -11,6 +11,7 @@ import { router } from "./routes";
 import { SessionGate } from "./shell/session";
 import { ThemeProvider } from "./shell/theme";
 
+const SignUp = lazy(() => import("./shell/SignUp").then((found) => ({ default: found.SignUp })));
 const Invited = lazy(() => import("./shell/Invited").then((found) => ({ default: found.Invited })));
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");
@@ -18,10 +19,8 @@ createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
       <ThemeProvider>
-        {location.pathname === "/invite" ? (
-          <Suspense fallback={null}>
-            <Invited />
-          </Suspense>
+        {location.pathname === "/invite" || location.pathname === "/sign-up" ? (
+          <Suspense fallback={null}>{location.pathname === "/invite" ? <Invited /> : <SignUp />}</Suspense>
         ) : (
           <SessionGate>
             <RouterProvider router={router} />

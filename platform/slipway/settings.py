@@ -110,6 +110,7 @@ INSTALLED_APPS = [
     "slipway.traffic",
     "slipway.door",
     "slipway.notices",
+    "slipway.signup",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",
@@ -252,6 +253,8 @@ COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
+#: What an organisation that signed up gets to try; without one, nobody signs up.
+TRIAL_CREDIT = Decimal(_trial) if (_trial := os.environ.get("SLIPWAY_TRIAL_CREDIT")) else None
 #: The mail server: smtp://user:password@host:587 speaks TLS after STARTTLS, smtps:// at once;
 #: `?tls=0` for one on this machine that speaks none. No mail is sent without one.
 _smtp = urlsplit(os.environ.get("SLIPWAY_SMTP_URL", ""))

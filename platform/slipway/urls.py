@@ -24,6 +24,7 @@ DOMAINS = [
     "live",
     "overview",
     "notices",
+    "signup",
 ]
 
 

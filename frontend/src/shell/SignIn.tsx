@@ -1,16 +1,20 @@
 // The sign-in form: a page of its own at first, a dialog when a session ends.
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Form, Input, Typography } from "antd";
 import { useState } from "react";
-import { signOnOffers } from "@/api/generated/sdk.gen";
+import { signOnOffers, signUpRetrieve } from "@/api/generated/sdk.gen";
 import type { OfferOut, SignInIn } from "@/api/generated/types.gen";
 import { askPasskey, hasPasskeys } from "@/api/passkey";
+import { reading } from "@/api/reading";
 import { type Refusal, refusalOf } from "@/api/refusal";
 import { Refused } from "@/ui/Refused";
 import { Choices } from "./Choices";
 import { words } from "./words";
 
 type Props = { busy: boolean; refusal: Refusal | null; onSubmit: (given: SignInIn) => void; onEntered: () => void };
+
+/** Whether one may sign up here, and with what to try. */
+export const OFFER = reading("signUpRetrieve", {}, (signal) => signUpRetrieve({ signal, throwOnError: true }));
 
 const CODES = ["provider_down", "sign_on_failed", "no_role", "forbidden"] as const;
 
@@ -38,6 +42,7 @@ export function SignIn({ busy, refusal, onSubmit, onEntered }: Props) {
     mutationFn: async (email: string) => (await signOnOffers({ body: { email }, throwOnError: true })).data.data,
   });
   const passkey = useMutation({ ...quiet, mutationFn: askPasskey, onSuccess: onEntered });
+  const offer = useQuery({ ...OFFER, meta: { quiet: true, signIn: true }, retry: false, staleTime: Number.POSITIVE_INFINITY });
   const second = refusal?.code === "second_factor_needed";
   return (
     <main className="signin">
@@ -88,6 +93,11 @@ export function SignIn({ busy, refusal, onSubmit, onEntered }: Props) {
           </Button>
         )}
         {passkey.error !== null && <Refused refusal={refusalOf(passkey.error)} />}
+        {offer.data?.open === true && (
+          <Button type="link" block className="signin-note" href="/sign-up">
+            {t("signup")}
+          </Button>
+        )}
         <Typography.Paragraph type="secondary" className="signin-note">
           {t("signin.first")}
         </Typography.Paragraph>

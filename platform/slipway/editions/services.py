@@ -118,6 +118,11 @@ def _refused(why: str) -> Invalid:
     )
 
 
+def may_sign_up() -> bool:
+    """Whether this edition is one where people come in by themselves."""
+    return policy.EDITIONS[settings.EDITION].sign_up
+
+
 def check_room(*, what: str, used: int) -> None:
     """NoRoom if the licence has fewer than `used` of `what` (seats, gpus)."""
     seen = standing(now=timezone.now())

@@ -356,8 +356,17 @@ def _mailed(row: Target, delivery: Delivery) -> str:
     # One line, whatever names hold: what follows a line break would be a header.
     subject = re.sub(r"\s+", " ", f"{delivery.body.get('prefix', 'Slipway:')} {text}")[:200]
     told = "\n".join(f"{name}: {value}" for name, value in delivery.body["data"].items())
-    EmailMessage(
-        subject=subject, body=f"{told}\n\n{settings.PUBLIC_URL}\n", to=[row.address],
-        headers={"Auto-Submitted": "auto-generated", "Message-ID": f"<{delivery.pk}@slipway>"},
-    ).send()  # fmt: skip
+    body = f"{told}\n\n{settings.PUBLIC_URL}\n"
+    mail(to=row.address, subject=subject, body=body, name=str(delivery.pk))
     return ""
+
+
+def mail(*, to: str, subject: str, body: str, name: str) -> None:
+    """Hand one mail to the mail server; `name` is what it is known by, so that a copy shows as one.
+
+    Raises OSError, as smtplib does, where it is not taken.
+    """
+    EmailMessage(
+        subject=subject, body=body, to=[to],
+        headers={"Auto-Submitted": "auto-generated", "Message-ID": f"<{name}@slipway>"},
+    ).send()  # fmt: skip

@@ -30,6 +30,7 @@ DOMAINS = [
     "editions",
     "door",
     "notices",
+    "signup",
     "tenancy",
 ]
 
@@ -47,6 +48,7 @@ LONG = {
     "door.batch": _batch_slots,
     "door.evalrun": _eval_slots,
     "notices.delivery": _notice_slots,
+    "signup.signup": _notice_slots,
 }
 
 

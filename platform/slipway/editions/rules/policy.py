@@ -16,6 +16,8 @@ class Policy:
     trial_days: int
     #: Days that all goes on after the licence's term, with a warning.
     grace_days: int
+    #: People may sign up by themselves, where letters can be sent and a trial credit is set.
+    sign_up: bool
 
 
 EDITIONS = {
@@ -24,12 +26,14 @@ EDITIONS = {
         needs_licence=False,
         trial_days=0,
         grace_days=0,
+        sign_up=True,
     ),
     "private": Policy(
         about="on the customer's own terms: a licence for software, an appliance or a lease",
         needs_licence=True,
         trial_days=30,
         grace_days=30,
+        sign_up=False,
     ),
 }
 #: Ways in which a private edition is sold. An appliance is bound to its hardware.

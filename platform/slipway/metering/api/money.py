@@ -17,7 +17,7 @@ from slipway.core.editing import Guarded
 from slipway.core.errors import Forbidden, NotFound
 from slipway.core.http import Named
 from slipway.metering.models import Alert, Budget, Credit, Kind, PriceBook
-from slipway.metering.services import budgets, prices
+from slipway.metering.services import budgets, credit, prices
 from slipway.tenancy import services as tenancy
 from slipway.tenancy.services import Level
 
@@ -282,5 +282,5 @@ class CreditView(GenericAPIView[Any]):
         request.user.check_reach("platform", Level.FULL)
         given = CreditIn(data=request.data)
         given.is_valid(raise_exception=True)
-        Credit.objects.create(made_by=request.user.user_name, **given.validated_data)
+        credit.pay_in(made_by=request.user.user_name, **given.validated_data)
         return self._answer(given.validated_data["organisation_id"], status=201)

@@ -23,6 +23,7 @@ from slipway.metering.services.budgets import (
     standing,
     standings_over,
 )
+from slipway.metering.services.credit import pay_in
 from slipway.metering.services.leases import (
     BudgetFact,
     Claim,
@@ -88,6 +89,7 @@ __all__ = [
     "limited",
     "lines",
     "monthly_limit",
+    "pay_in",
     "price_facts",
     "raise_alerts",
     "record_of",

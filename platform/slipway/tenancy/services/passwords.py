@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,15 +19,20 @@ class NoWordsOfThePlace:
     """Refuses `slipway`, the host's name, and what one's organisations and projects are called."""
 
     def validate(self, password: str, user: User | None = None) -> None:
-        plain = password.casefold()
-        for word in _words(user):
-            if len(word) >= _SHORTEST and word in plain:
-                raise ValidationError(
-                    f"It holds {word!r}, a word that whoever knows this place tries first."
-                )
+        check_words(password, _words(user))
 
     def get_help_text(self) -> str:
         return "No name of the product, its host, or your organisations and projects."
+
+
+def check_words(password: str, words: Iterable[str]) -> None:
+    """ValidationError if the password holds one of the words (in small letters)."""
+    plain = password.casefold()
+    for word in words:
+        if len(word) >= _SHORTEST and word in plain:
+            raise ValidationError(
+                f"It holds {word!r}, a word that whoever knows this place tries first."
+            )
 
 
 def _words(user: User | None) -> Iterator[str]:

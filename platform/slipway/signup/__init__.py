@@ -1,0 +1,1 @@
+"""Signing up by oneself, where the edition lets people: an address, proved by a letter to it."""

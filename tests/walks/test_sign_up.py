@@ -1,0 +1,99 @@
+"""Somebody signs up in a browser and answers a real letter; of many at once few get their turn."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import browser
+import httpx
+import letters
+import pytest
+import servers
+from door_world import running_door, until
+from playwright.sync_api import expect
+
+PASSWORD = "a long way down"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[tuple[str, Any]]:
+    """A web process with its worker, open to who signs up; its address and its letters."""
+    with (
+        letters.post_office() as made,
+        running_door(
+            SLIPWAY_SMTP_URL=f"smtp://127.0.0.1:{made.port}?tls=0", SLIPWAY_TRIAL_CREDIT="12.5"
+        ) as door,
+    ):
+        yield f"http://127.0.0.1:{door.port}", made
+
+
+def link_to(post: Any, email: str) -> str:
+    """The link in the letter to an address, once it has come."""
+
+    def come() -> str:
+        for to, letter in list(post.got):
+            found = re.search(r"http\S+/sign-up#\S+", letter.get_payload(decode=True).decode())
+            if to == [email] and found:
+                return found[0]
+        return ""
+
+    return str(until(f"a letter to {email}", come, seconds=60))
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+def test_one_signs_up_answers_the_letter_and_is_in(
+    cloud: tuple[str, Any], tmp_path: Path, language: str
+) -> None:
+    url, post = cloud
+    email = f"ada-{language.lower()}@example.com"
+    with browser.opened(url, tmp_path, language=language) as eyes:
+        page = eyes.page
+        page.locator("a[href='/sign-up']").click()
+        page.locator("input[type=email]").fill(email)
+        page.locator("input[autocomplete=organization]").fill(f"difference-{language[:2]}")
+        page.locator("input[type=password]").fill(f"{email} again")
+        page.locator("button[type=submit]").click()
+        expect(page.locator(".ant-form-item-explain-error")).to_contain_text(
+            "不合要求" if language == "zh-CN" else "That will not do"
+        )
+        # The browser itself tells of the refusal; that is what was walked into.
+        refusals = [each for each in eyes.complaints if "422" in each]
+        assert refusals == eyes.complaints
+        eyes.complaints.clear()
+        eyes.look(f"sign-up-{language}")
+        page.locator("input[type=password]").fill(PASSWORD)
+        page.locator("button[type=submit]").click()
+        expect(page.get_by_text(email)).to_be_visible()
+        page.goto(link_to(post, email).replace("localhost", "127.0.0.1"))
+        page.reload()
+        page.locator("input[type=password]").wait_for()
+        eyes.look(f"verify-{language}")
+        page.locator("input[type=password]").fill(PASSWORD)
+        page.locator("button[type=submit]").click()
+        home = "首页" if language == "zh-CN" else "Home"
+        page.get_by_role("heading", name=home, exact=True).wait_for()
+        expect(page.get_by_role("button", name=re.compile(email))).to_be_visible()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_of_many_at_once_as_many_pass_as_a_mailbox_may_ask(database: str) -> None:
+    settings = {"SLIPWAY_SMTP_URL": "smtp://127.0.0.1:1", "SLIPWAY_TRIAL_CREDIT": "0"}
+    if database == "postgres":
+        settings["SLIPWAY_DATABASE_URL"] = servers.postgres().fresh()
+
+    def ask(number: int) -> int:
+        given = {
+            "email": f"bob+{number}@example.com", "password": PASSWORD, "organisation": "bobs",
+        }  # fmt: skip
+        answer = httpx.post(f"http://127.0.0.1:{door.port}/api/v1/sign-up", json=given, timeout=120)
+        return answer.status_code
+
+    with running_door("0", **settings) as door, ThreadPoolExecutor(12) as pool:
+        letters.away_from_the_turn_of_the_hour()
+        codes = Counter(pool.map(ask, range(12)))
+    assert codes == {202: 3, 429: 9}
