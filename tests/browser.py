@@ -89,7 +89,7 @@ class Eyes:
 @contextmanager
 def opened(url: str, tmp: Path, *, language: str, **options: Any) -> Iterator[Eyes]:
     """A browser at the console of `url`; fails in the end if there was anything to complain of."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     folder = ROOT / PICTURES if PICTURES else tmp
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,7 @@ def opened(url: str, tmp: Path, *, language: str, **options: Any) -> Iterator[Ey
         )
         page = context.new_page()
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         eyes = Eyes(page=page, origin="/".join(url.split("/")[:3]), folder=folder)
         eyes.watch()
         page.goto(url)

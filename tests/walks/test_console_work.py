@@ -201,7 +201,7 @@ def serve(page: Page, eyes: browser.Eyes, platform: live.Live) -> None:
     page.get_by_label("排队上限").fill("64")
     page.get_by_label("闲置多少秒后休眠").fill("3600")
     page.get_by_role("dialog").get_by_role("button", name="保存").click()
-    page.get_by_text("闲置 1 h 0 min后").wait_for()
+    page.get_by_text("闲置 1 小时 0 分后").wait_for()
     page.get_by_role("button", name="设置分流").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("比例 1").fill("90")

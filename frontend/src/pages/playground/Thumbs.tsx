@@ -51,7 +51,7 @@ export function Thumbs({ requestId, model, messages, answer }: Props) {
             onChange={(event) => setComment(event.target.value)}
             onPressEnter={() => say(good, comment)}
           />
-          <Button size="small" loading={give.isPending} disabled={comment === sent} onClick={() => say(good, comment)}>
+          <Button size="small" loading={give.isPending && give.variables.body.comment === comment} disabled={comment === sent} onClick={() => say(good, comment)}>
             {t("thumb.send")}
           </Button>
         </Space.Compact>
