@@ -100,3 +100,23 @@ def post_office(settings: Any) -> Iterator[Any]:
         settings.EMAIL_PORT = made.port
         settings.EMAIL_USE_TLS = False
         yield made
+
+
+@pytest.fixture
+def run_out(settings: Any, db: None) -> Callable[[], None]:
+    """Makes this a private installation whose time is over, so that nothing may be changed."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from slipway.editions import services
+    from slipway.editions.models import Clock
+
+    def make() -> None:
+        now = timezone.now()
+        settings.EDITION = "private"
+        begun = {"first_at": now - timedelta(days=400), "latest_at": now}
+        Clock.objects.update_or_create(pk=1, defaults=begun)
+        assert services.standing(now=now).state == services.READ_ONLY
+
+    return make

@@ -312,6 +312,22 @@ def test_a_restart_of_the_node_is_seen_said_and_healed(scene: Scene) -> None:
     assert scene.events("recovered")[0].data["seconds"] >= 0
 
 
+def test_serving_outlives_the_licence_and_is_healed_after_it(
+    scene: Scene, api: Any, run_out: Callable[[], None]
+) -> None:
+    row = scene.live()
+    run_out()
+    refused = api.delete(f"/api/v1/deployments/{row.pk}")
+    assert refused.json()["error"]["code"] == "read_only"
+    look(3)
+    assert (scene.phase, scene.route.state) == ("live", "live")
+    scene.vanishes(1)
+    look(2)
+    scene.answers(1, "unix:/run/1-1.sock")
+    look()
+    assert (scene.phase, scene.route.endpoints) == ("live", ("unix:/run/1-1.sock",))
+
+
 def test_a_replica_that_restarts_elsewhere_changes_the_route(scene: Scene) -> None:
     scene.live(replicas=2)
     scene.answers(1, "unix:/a", "unix:/c")

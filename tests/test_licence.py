@@ -168,6 +168,30 @@ def test_read_only_refuses_changes_and_nothing_else(
     assert api.post("/api/v1/session", right, format="json").status_code == 200
 
 
+def test_a_lease_is_renewed_although_nothing_else_can_be_changed(
+    private: Any, owner: Any, api_for: Any
+) -> None:
+    from slipway.tenancy import services as tenancy
+    from slipway.tenancy.models import User
+
+    user = User.objects.get(pk=owner.user_id)
+    user.is_superuser = True
+    user.save()
+    admin = api_for(tenancy.principal_of(user=user), role="admin")
+    now = timezone.now()
+    lease = terms(form="lease", starts_at=now - timedelta(days=90), ends_at=now - timedelta(40))
+    install(lease, now=now)
+    assert admin.post("/api/v1/keys", {"name": "x"}, format="json").status_code == 403
+    longer = dataclasses.replace(lease, id="2", ends_at=now + timedelta(days=90))
+    file = licence.sign(longer, PRIVATE).decode()
+    forged = admin.put("/api/v1/licence", {"file": file.replace("A", "B", 1)}, format="json")
+    assert forged.status_code == 422
+    renewed = admin.put("/api/v1/licence", {"file": file}, format="json")
+    assert (renewed.status_code, renewed.json()["state"]) == (200, "valid")
+    assert renewed.json()["terms"]["form"] == "lease"
+    assert admin.post("/api/v1/keys", {"name": "x"}, format="json").status_code == 201
+
+
 def test_seats_are_counted(private: Any, owner: Any) -> None:
     install(terms(seats=2, ends_at=timezone.now() + timedelta(days=9)), now=timezone.now())
     tokens = [

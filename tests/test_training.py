@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -445,6 +446,32 @@ def test_a_lost_node_means_a_new_attempt_on_the_same_output(
     assert (job.phase, job.losses) == ("succeeded", 0)
     points = MetricPoint.objects.filter(job=job, name="loss").order_by("step")
     assert [p.step for p in points] == list(range(1, 11))
+
+
+def test_a_job_under_way_survives_its_licence_and_even_its_node(
+    shelf: Shelf, job: TrainingJob, runtime: Runtime, api: Any, run_out: Callable[[], None]
+) -> None:
+    to_running(runtime)
+    runtime.steps(1, 5)
+    runtime.checkpoint(5)
+    look(JOBS)
+    run_out()
+    refused = api.post(f"/api/v1/jobs/{job.pk}/cancel", {}, format="json")
+    assert refused.json()["error"]["code"] == "read_only", "nobody changes it meanwhile"
+    runtime.dies()
+    look(JOBS, times=2)
+    assert phase_of(job) == "queued"
+    runtime.seq = 0
+    runtime.sees(State.RUNNING)
+    look(JOBS)
+    runtime.steps(5, 10)
+    runtime.reports()
+    runtime.sees(State.SUCCEEDED)
+    look(JOBS, times=3)
+    assert phase_of(job) == "succeeded"
+    assert shelf.results[str(job.pk)].version.id == job.result_version_id
+    sweep(timezone.now())
+    assert api.get(f"/api/v1/jobs/{job.pk}").json()["phase"] == "succeeded"
 
 
 def test_a_run_that_ended_before_its_node_died_is_harvested_and_not_run_again(
