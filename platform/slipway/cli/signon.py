@@ -45,12 +45,12 @@ def _file(value: Any) -> Any:
 def list_(as_json: bool) -> None:
     """List identity providers."""
     rows = Client().get("identity-providers")["data"]
-    show(rows, as_json=as_json, columns="id name kind domains enabled redirect_uri")
+    show(rows, as_json=as_json, columns="id name kind domains enabled redirect_uri entity_id")
 
 
 @sign_on.command()
 @click.argument("name")
-@click.argument("kind", type=click.Choice(["oidc", "ldap"]))
+@click.argument("kind", type=click.Choice(["oidc", "ldap", "saml"]))
 @click.option("--set", "settings", multiple=True, help="issuer=https://…; @file for a file's text.")
 @click.option("--secret", default="", help="Client secret or bind password; - asks for it.")
 @click.option("--domain", "domains", multiple=True, help="Mail domain whose people it knows.")

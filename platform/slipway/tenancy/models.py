@@ -191,10 +191,11 @@ class SignInFailure(Record):
 class ProviderKind(models.TextChoices):
     OIDC = "oidc"
     LDAP = "ldap"
+    SAML = "saml"
 
 
 class IdentityProvider(Record):
-    """Who answers for people of an organisation, by OpenID Connect or LDAP."""
+    """Who answers for people of an organisation, by OpenID Connect, LDAP or SAML."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=63)
@@ -233,6 +234,28 @@ class Identity(Record):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["provider", "subject"], name="identity_once")
+        ]
+
+
+class SamlAnswer(Record):
+    """An assertion that held: never taken again, and only by the browser that asked for it."""
+
+    provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="+")
+    #: Its own id, and the one of the request it answers.
+    assertion = models.CharField(max_length=255)
+    request = models.CharField(max_length=64)
+    #: SHA-256 of what the browser is sent on with.
+    code = models.CharField(max_length=64, unique=True)
+    #: The fields of `Seen`, until it is taken.
+    seen = models.JSONField(default=dict)
+    proved_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)
+    #: From then on it would be refused for its age alone.
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "assertion"], name="assertion_once")
         ]
 
 

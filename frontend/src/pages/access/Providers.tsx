@@ -21,7 +21,14 @@ import { words } from "./entryWords";
 import { bodyOf, type Given, givenOf, ProviderFields } from "./ProviderFields";
 
 /** Where it is, whatever its kind calls that. */
-const placeOf = ({ settings }: ProviderOut) => ["issuer", "url", "entity_id"].map((name) => settings[name]).find((value) => typeof value === "string") ?? "";
+const placeOf = ({ settings }: ProviderOut) => ["issuer", "url", "metadata_url"].map((name) => settings[name]).find((value) => typeof value === "string") ?? "";
+
+/** What is to be copied to the provider, however long. */
+const Registered = ({ text }: { text: string }) => (
+  <Typography.Text copyable={{ text }}>
+    <code className="clip">{text}</code>
+  </Typography.Text>
+);
 
 const quiet = { meta: { quiet: true } };
 
@@ -39,7 +46,7 @@ export function Providers() {
     onSuccess: ({ trouble }) =>
       trouble === "" ? notification.success({ title: t("provider.answers") }) : notification.error({ title: t("provider.trouble"), description: trouble, duration: 0 }),
   });
-  const redirect = found.data?.data.find((each) => each.redirect_uri !== "")?.redirect_uri;
+  const redirect = found.data?.data.find((each) => each.kind === "oidc")?.redirect_uri;
   return (
     <>
       {redirect !== undefined && (
@@ -82,7 +89,20 @@ export function Providers() {
             ),
           },
           { title: t("provider.domains"), render: (_, row) => row.domains.map((each) => <Tag key={each}>{each}</Tag>) },
-          { title: t("provider.where"), render: (_, row) => <code className="clip">{placeOf(row)}</code> },
+          {
+            title: t("provider.where"),
+            render: (_, row) =>
+              row.kind === "saml" ? (
+                <>
+                  <div>{t("provider.entity")}</div>
+                  <Registered text={row.entity_id} />
+                  <div>{t("provider.answers_to")}</div>
+                  <Registered text={row.redirect_uri} />
+                </>
+              ) : (
+                <code className="clip">{placeOf(row)}</code>
+              ),
+          },
           {
             title: tui("actions"),
             render: (_, row) =>

@@ -17,6 +17,7 @@ from slipway.core.http import Whole
 from slipway.tenancy.models import IdentityProvider, Organisation, ProviderKind
 from slipway.tenancy.services import Level
 from slipway.tenancy.services.signon import providers
+from slipway.tenancy.services.signon.saml.described import Here
 
 
 class ProviderChange(serializers.Serializer[Any]):
@@ -24,7 +25,8 @@ class ProviderChange(serializers.Serializer[Any]):
     settings = serializers.DictField(
         required=False,
         help_text="oidc: issuer, client_id, scopes, groups_claim. ldap: url, base_dn, bind_dn, "
-        "user_filter, group_base.",
+        "user_filter, group_base. saml: metadata or metadata_url, email_attribute, "
+        "name_attribute, groups_attribute.",
     )
     secret = serializers.CharField(
         max_length=4096, required=False, allow_blank=True, write_only=True,
@@ -63,7 +65,10 @@ class ProviderOut(serializers.Serializer[Any]):
     default_role = serializers.CharField()
     enabled = serializers.BooleanField()
     redirect_uri = serializers.SerializerMethodField(
-        help_text="To be registered with the provider; empty for LDAP."
+        help_text="To be registered with the provider; empty for LDAP. For SAML where answers go."
+    )
+    entity_id = serializers.SerializerMethodField(
+        help_text="For SAML what the provider calls us, and where our metadata is; else empty."
     )
     created_at = serializers.DateTimeField()
 
@@ -74,12 +79,23 @@ class ProviderOut(serializers.Serializer[Any]):
         return sorted(domain.name for domain in row.domains.all())
 
     def get_redirect_uri(self, row: IdentityProvider) -> str:
+        if row.kind == ProviderKind.SAML:
+            return saml_here(row).answers_to
         return "" if row.kind == ProviderKind.LDAP else redirect_uri()
+
+    def get_entity_id(self, row: IdentityProvider) -> str:
+        return saml_here(row).entity_id if row.kind == ProviderKind.SAML else ""
 
 
 def redirect_uri() -> str:
-    """Where a provider sends the browser back to."""
+    """Where an OpenID provider sends the browser back to."""
     return f"{settings.PUBLIC_URL}/api/v1/sign-on/callback"
+
+
+def saml_here(row: IdentityProvider) -> Here:
+    """What a SAML provider knows of us; each knows us by another name."""
+    entity_id = f"{settings.PUBLIC_URL}/api/v1/sign-on/saml/{row.pk}"
+    return Here(entity_id=entity_id, answers_to=f"{entity_id}/answer")
 
 
 class ProvidersView(GenericAPIView[Any]):

@@ -21,15 +21,20 @@ from slipway.tenancy.models import (
     SignOnDomain,
 )
 from slipway.tenancy.services.principals import Principal, levels_of
-from slipway.tenancy.services.signon import ldap, oidc
+from slipway.tenancy.services.signon import ldap, oidc, published
+from slipway.tenancy.services.signon.saml import described
 from slipway.tenancy.services.signon.seen import purpose_of
 
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
+#: Characters; a federation's list of all its members is longer, and not what is asked for.
+_MOST_METADATA = 200_000
 #: What each kind asks for: name of the setting to whether it must be there.
 ASKED: dict[str, dict[str, bool]] = {
     ProviderKind.OIDC: {"issuer": True, "client_id": True, "scopes": False, "groups_claim": False},
     ProviderKind.LDAP: {"url": True, "base_dn": True, "bind_dn": False, "user_filter": False,
                         "group_base": False},
+    ProviderKind.SAML: {"metadata": False, "metadata_url": False, "email_attribute": False,
+                        "name_attribute": False, "groups_attribute": False},
 }  # fmt: skip
 
 
@@ -106,10 +111,13 @@ def try_out(*, principal: Principal, provider_id: UUID) -> str:
     try:
         if row.kind == ProviderKind.LDAP:
             ldap.try_out(row)
+        elif row.kind == ProviderKind.SAML:
+            published.kept.forget()
+            described.of(row)
         else:
-            oidc.kept.forget()
+            published.kept.forget()
             told = oidc.described(row)
-            oidc.kept.get(str(told["jwks_uri"]))
+            published.kept.get(str(told["jwks_uri"]))
     except Refused as error:
         return error.message
     return ""
@@ -128,6 +136,11 @@ def _store(row: IdentityProvider, principal: Principal, **given: Any) -> Identit
         principal.check_grant(levels_of(given_role), what="people who come in")
     if "secret" in given:
         secret = given["secret"]
+        if secret and row.kind == ProviderKind.SAML:
+            raise Invalid(
+                "SAML needs no secret: answers are signed with the provider's key.",
+                Detail(field="secret", rule="none for saml", fix="leave it out"),
+            )
         row.secret = seal.seal(secret, purpose=purpose_of(row)) if secret else ""
     try:
         with transaction.atomic():
@@ -184,7 +197,7 @@ def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         several = isinstance(value, list) and all(isinstance(each, str) for each in value)
         wanted = several if name == "scopes" else isinstance(value, str)
-        if not wanted or len(str(value)) > 20_000:
+        if not wanted or len(str(value)) > (_MOST_METADATA if name == "metadata" else 20_000):
             faults.append(Detail(field=f"settings.{name}", rule="a text, or texts", value=value))
     if faults:
         raise Invalid(f"These are not the settings of a provider by {kind}.", *faults)
@@ -197,6 +210,8 @@ def _place(kind: str, settings: Mapping[str, Any]) -> Any:
     if kind == ProviderKind.LDAP:
         ldap.check_filter(str(settings.get("user_filter", ldap.USER_FILTER)))
         return ldap.place_of(str(settings["url"]))
+    if kind == ProviderKind.SAML:
+        return described.check(settings)
     return outward.place_of(str(settings["issuer"]))
 
 
