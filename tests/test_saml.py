@@ -22,7 +22,7 @@ from servers.identity import saml
 
 from slipway.audit.models import Entry
 from slipway.tenancy import services
-from slipway.tenancy.models import IdentityProvider, Membership, SamlAnswer, User
+from slipway.tenancy.models import IdentityProvider, Membership, SamlAnswer, SignOnDomain, User
 from slipway.tenancy.services.signon import published
 from slipway.tenancy.services.signon.saml import answered, kept
 from slipway.tenancy.services.signon.saml.described import Here
@@ -87,6 +87,7 @@ def provider(admin: Any, server: Server) -> dict[str, Any]:
         format="json",
     )  # fmt: skip
     assert made.status_code == 201, made.json()
+    SignOnDomain.objects.update(proved_at=timezone.now())
     row: dict[str, Any] = made.json()
     ours = APIClient().get(urlsplit(row["entity_id"]).path)
     assert ours["content-type"] == "application/samlmetadata+xml"

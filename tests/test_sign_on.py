@@ -13,13 +13,14 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.utils import timezone
 from rest_framework.test import APIClient
 from servers import Server
 from servers.identity import CLIENT, SECRET, openid
 
 from slipway.audit.models import Entry
 from slipway.tenancy import services
-from slipway.tenancy.models import Group, IdentityProvider, Membership, User
+from slipway.tenancy.models import Group, IdentityProvider, Membership, SignOnDomain, User
 from slipway.tenancy.services.signon import oidc, published
 from slipway.tenancy.services.signon.seen import Seen, Untrusted
 
@@ -86,6 +87,7 @@ def provider(admin: Any, server: Server) -> dict[str, Any]:
         format="json",
     )  # fmt: skip
     assert made.status_code == 201, made.json()
+    SignOnDomain.objects.update(proved_at=timezone.now())
     return dict(made.json())
 
 
@@ -301,7 +303,10 @@ def test_secrets_are_sealed_and_providers_are_ones_own(
         "name": "catcher", "kind": "oidc", "domains": ["example.com"],
         "settings": {"issuer": "https://id.example.net", "client_id": "x"},
     }  # fmt: skip
-    assert other.post("/api/v1/identity-providers", theirs, format="json").status_code == 409
+    caught = other.post("/api/v1/identity-providers", theirs, format="json").json()
+    offered = browser().post("/api/v1/sign-on/offers", {"email": "a@example.com"}, format="json")
+    assert [each["name"] for each in offered.json()["data"]] == ["company"], "only claimed"
+    other.delete(f"/api/v1/identity-providers/{caught['id']}")
     reach = {"groups": {"x": row.groups["ml-team"]}}
     mine = other.post("/api/v1/identity-providers", theirs | {"domains": []}, format="json").json()
     answer = other.patch(f"/api/v1/identity-providers/{mine['id']}", reach, format="json")

@@ -92,6 +92,17 @@ def check(provider: str) -> None:
 
 @sign_on.command()
 @click.argument("provider")
+@click.option("--check", "look", is_flag=True, help="Look for the records now.")
+@click.option("--json", "as_json", is_flag=True)
+def domains(provider: str, look: bool, as_json: bool) -> None:
+    """Show the mail domains of a provider, and the TXT records that prove them."""
+    client, path = Client(), f"identity-providers/{provider}/domains"
+    rows = (client.post(path) if look else client.get(path))["data"]
+    show(rows, as_json=as_json, columns="name proved_at record value trouble")
+
+
+@sign_on.command()
+@click.argument("provider")
 def remove(provider: str) -> None:
     """Disconnect a provider; nobody comes in through it any more."""
     Client().delete(f"identity-providers/{provider}")

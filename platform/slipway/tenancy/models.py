@@ -217,10 +217,20 @@ class IdentityProvider(Record):
 
 
 class SignOnDomain(Record):
-    """Mail addresses below it belong to people of one provider; once in the installation."""
+    """Mail addresses below it belong to people of one provider, once that is proved."""
 
-    name = models.CharField(max_length=253, unique=True)
+    name = models.CharField(max_length=253)
     provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="domains")
+    #: Empty while it is only claimed, which anybody may do.
+    proved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="domain_claimed_once"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(proved_at__isnull=False), name="domain_proved_once"
+            ),
+        ]
 
 
 class Identity(Record):

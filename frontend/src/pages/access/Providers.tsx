@@ -18,17 +18,12 @@ import { FormDialog } from "@/ui/FormDialog";
 import { ListTable } from "@/ui/ListTable";
 import { words as uiWords } from "@/ui/words";
 import { words } from "./entryWords";
+import { ProveDomains } from "./ProveDomains";
+import { Registered } from "./Registered";
 import { bodyOf, type Given, givenOf, ProviderFields } from "./ProviderFields";
 
 /** Where it is, whatever its kind calls that. */
 const placeOf = ({ settings }: ProviderOut) => ["issuer", "url", "metadata_url"].map((name) => settings[name]).find((value) => typeof value === "string") ?? "";
-
-/** What is to be copied to the provider, however long. */
-const Registered = ({ text }: { text: string }) => (
-  <Typography.Text copyable={{ text }}>
-    <code className="clip">{text}</code>
-  </Typography.Text>
-);
 
 const quiet = { meta: { quiet: true } };
 
@@ -88,7 +83,16 @@ export function Providers() {
               </Space>
             ),
           },
-          { title: t("provider.domains"), render: (_, row) => row.domains.map((each) => <Tag key={each}>{each}</Tag>) },
+          {
+            title: t("provider.domains"),
+            render: (_, row) =>
+              row.domains.map((each) => (
+                <Tag key={each} color={row.unproved_domains.includes(each) ? "warning" : undefined}>
+                  {each}
+                  {row.unproved_domains.includes(each) && ` (${t("provider.domains.unproved")})`}
+                </Tag>
+              )),
+          },
           {
             title: t("provider.where"),
             render: (_, row) =>
@@ -111,6 +115,7 @@ export function Providers() {
                   <Button loading={check.isPending} onClick={() => check.mutate({ path: { provider_id: row.id } })}>
                     {t("provider.check")}
                   </Button>
+                  {row.unproved_domains.length > 0 && <ProveDomains id={row.id} />}
                   <FormDialog<Given>
                     width={640}
                     label={tui("edit")}

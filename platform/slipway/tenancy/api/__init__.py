@@ -46,6 +46,7 @@ urlpatterns = [
     path("sign-on/<uuid:provider_id>", signon.LeaveView.as_view()),
     path("identity-providers", providers.ProvidersView.as_view()),
     path("identity-providers/<uuid:provider_id>", providers.ProviderView.as_view()),
+    path("identity-providers/<uuid:provider_id>/domains", providers.DomainsView.as_view()),
     path("identity-providers/<uuid:provider_id>/check", providers.ProviderCheckView.as_view()),
     path("sign-in-rules", providers.SignInRulesView.as_view()),
     path("scim-tokens", scim_tokens.ScimTokensView.as_view()),

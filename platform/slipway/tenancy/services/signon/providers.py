@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +10,20 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from slipway.core import outward, seal
-from slipway.core.errors import Conflict, Detail, Invalid, NotFound, Refused
+from slipway.core.errors import Detail, Invalid, NotFound, Refused
 from slipway.tenancy.models import (
     Group,
     IdentityProvider,
     Membership,
     ProviderKind,
     Role,
-    SignOnDomain,
 )
 from slipway.tenancy.services.principals import Principal, levels_of
+from slipway.tenancy.services.signon import domains as domains_of
 from slipway.tenancy.services.signon import ldap, oidc, published
 from slipway.tenancy.services.signon.saml import described
 from slipway.tenancy.services.signon.seen import purpose_of
 
-_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
 #: Characters; a federation's list of all its members is longer, and not what is asked for.
 _MOST_METADATA = 200_000
 #: What each kind asks for: name of the setting to whether it must be there.
@@ -100,8 +98,7 @@ def delete(*, principal: Principal, provider_id: UUID) -> None:
 
 def offers(*, email: str) -> list[Offer]:
     """Providers that answer for people of a mail address; told to anybody, as pages must know."""
-    domain = email.rpartition("@")[2].strip().lower()
-    rows = IdentityProvider.objects.filter(domains__name=domain, enabled=True)
+    rows = domains_of.provider_of(email=email)
     return [Offer(id=row.pk, name=row.name, kind=row.kind) for row in rows.order_by("name", "pk")]
 
 
@@ -146,29 +143,10 @@ def _store(row: IdentityProvider, principal: Principal, **given: Any) -> Identit
         with transaction.atomic():
             row.save()
             if "domains" in given:
-                _set_domains(row, given["domains"])
+                domains_of.claim(row, principal, given["domains"])
     except IntegrityError as error:
-        raise Conflict(
-            "There is a provider of that name already, or one of the domains belongs to another.",
-            Detail(field="name", rule="once in an organisation", value=row.name),
-            Detail(field="domains", rule="once in an installation",
-                   value=", ".join(given.get("domains", ()))),
-        ) from error  # fmt: skip
+        raise domains_of.conflict(given.get("domains", ())) from error
     return provider(principal=principal, provider_id=row.pk)
-
-
-def _set_domains(row: IdentityProvider, domains: Sequence[str]) -> None:
-    names = {domain.strip().lower() for domain in domains}
-    for name in sorted(names):
-        if len(name) > 253 or not _DOMAIN.fullmatch(name):
-            raise Invalid(
-                f"{name[:80]!r} is no mail domain.",
-                Detail(field="domains", rule="such as example.com", value=name),
-            )
-    SignOnDomain.objects.filter(provider=row).exclude(name__in=names).delete()
-    mine = set(SignOnDomain.objects.filter(provider=row).values_list("name", flat=True))
-    for name in sorted(names - mine):
-        SignOnDomain.objects.create(name=name, provider=row)
 
 
 def _groups(principal: Principal, given: Mapping[str, UUID]) -> dict[str, str]:
