@@ -1,8 +1,8 @@
 // The records that prove the mail domains of a provider, and the look for them.
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Modal, Space, Tag } from "antd";
 import { useState } from "react";
-import { identityProvidersDomainsListOptions, identityProvidersDomainsListQueryKey, identityProvidersDomainsProveMutation } from "@/api/generated/@tanstack/react-query.gen";
+import { identityProvidersDomainsListOptions, identityProvidersDomainsProveMutation } from "@/api/generated/@tanstack/react-query.gen";
 import type { DomainOut } from "@/api/generated/types.gen";
 import { listed } from "@/api/cursor";
 import { ListTable } from "@/ui/ListTable";
@@ -11,20 +11,18 @@ import { Registered } from "./Registered";
 
 export function ProveDomains({ id }: { id: string }) {
   const t = words.use();
-  const client = useQueryClient();
   const [open, setOpen] = useState(false);
   const asked = { path: { provider_id: id } };
   const found = useQuery({ ...identityProvidersDomainsListOptions(asked), enabled: open });
-  const look = useMutation({
-    ...identityProvidersDomainsProveMutation(),
-    onSuccess: (told) => client.setQueryData(identityProvidersDomainsListQueryKey(asked), told),
-  });
+  const look = useMutation({ ...identityProvidersDomainsProveMutation(), onSettled: () => found.refetch() });
+  // Only a look says why it proved nothing.
+  const troubles = look.data?.data.filter((each) => each.trouble !== "") ?? [];
   return (
     <>
       <Button onClick={() => setOpen(true)}>{t("provider.domains.prove")}</Button>
       <Modal
         open={open}
-        width={760}
+        width={860}
         title={t("provider.domains.prove")}
         okText={t("provider.domains.look")}
         confirmLoading={look.isPending}
@@ -44,7 +42,6 @@ export function ProveDomains({ id }: { id: string }) {
                 render: (_, row) => (
                   <>
                     {row.name} <Tag color={row.proved_at === null ? "warning" : "success"}>{t(row.proved_at === null ? "provider.domains.unproved" : "provider.domains.proved")}</Tag>
-                    {row.trouble !== "" && <div>{row.trouble}</div>}
                   </>
                 ),
               },
@@ -52,6 +49,9 @@ export function ProveDomains({ id }: { id: string }) {
               { title: t("provider.domains.value"), render: (_, row) => <Registered text={row.value} /> },
             ]}
           />
+          {troubles.map((each) => (
+            <Alert key={each.name} type="warning" title={each.trouble} />
+          ))}
         </Space>
       </Modal>
     </>
