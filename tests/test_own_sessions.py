@@ -10,8 +10,10 @@ import pytest
 from django.utils import timezone
 from test_second_factors import PASSWORD, Browser
 
-from slipway.tenancy import reconcile
-from slipway.tenancy.models import SignedIn, User
+from slipway.audit.models import Entry
+from slipway.tenancy import reconcile, services
+from slipway.tenancy.models import Factor, SignedIn, User
+from slipway.tenancy.services import entry
 
 pytestmark = pytest.mark.django_db
 NEW = "a longer battery staple"
@@ -62,6 +64,38 @@ def test_sessions_of_others_are_neither_seen_nor_ended(me: str, stranger: Any) -
     assert mine.change("DELETE", f"session/all/{uuid.uuid4()}").status_code == 404
     assert mine.change("DELETE", "session/all").status_code == 204
     assert theirs.get("/api/v1/datasets").status_code == 200
+
+
+def test_who_administers_the_platform_signs_somebody_out_everywhere(
+    me: str, stranger: Any, api_for: Any
+) -> None:
+    mine, theirs, phone = signed_in(me), signed_in(stranger.user_name), signed_in(me)
+    path = f"/api/v1/people/{me}/sessions"
+    assert theirs.change("DELETE", f"people/{me}/sessions").status_code == 403
+    User.objects.filter(pk=stranger.user_id).update(is_superuser=True)
+    chief = api_for(services.principal_of(user=User.objects.get(pk=stranger.user_id)), role="admin")
+    assert chief.delete(path).status_code == 204
+    assert chief.delete("/api/v1/people/nobody/sessions").status_code == 404
+    assert [each.get("/api/v1/datasets").status_code for each in (mine, phone, theirs)] == [
+        401, 401, 200,
+    ]  # fmt: skip
+    noted = Entry.objects.filter(action__startswith="DELETE", action__contains="sessions")
+    assert [('"outcome":"done"' in each.body) for each in noted.filter(subject=me)] == [False, True]
+
+
+def test_a_session_ends_others_only_soon_after_its_factor_was_shown(me: str) -> None:
+    laptop, phone = signed_in(me), signed_in(me)
+    user = User.objects.get(username=me)
+    Factor.objects.create(user=user, kind="totp", name="x", secret="", confirmed_at=timezone.now())
+    kept = laptop.session
+    kept[entry.SHOWN] = kept[entry.SHOWN] | {
+        "proved_at": (timezone.now() - timedelta(minutes=11)).isoformat()
+    }
+    kept.save()
+    for path in ("session/all", f"session/all/{uuid.uuid4()}"):
+        answer = laptop.change("DELETE", path)
+        assert (answer.status_code, answer.data["error"]["code"]) == (403, "proof_required")
+    assert phone.get("/api/v1/datasets").status_code == 200
 
 
 def test_another_password_ends_all_other_sessions(me: str) -> None:

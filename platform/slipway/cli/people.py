@@ -20,6 +20,14 @@ def data(user: str) -> None:
     show(Client().get(f"people/{user}/data"), as_json=True)
 
 
+@people.command("sign-out")
+@click.argument("user")
+def sign_out(user: str) -> None:
+    """End all sessions of a person at once; their keys go on."""
+    Client().delete(f"people/{user}/sessions")
+    click.echo("signed out everywhere")
+
+
 @people.command()
 @click.argument("user")
 @click.option("--yes", is_flag=True, help="Do not ask.")

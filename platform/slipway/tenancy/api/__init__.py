@@ -37,6 +37,7 @@ urlpatterns = [
     path("session/factors/<uuid:factor_id>", factors.FactorView.as_view()),
     path("people/<str:user_name>", privacy.PersonView.as_view()),
     path("people/<str:user_name>/data", privacy.PersonDataView.as_view()),
+    path("people/<str:user_name>/sessions", privacy.PersonSessionsView.as_view()),
     path("people/<str:user_name>/factors", factors.ForgottenView.as_view()),
     path("sign-on/offers", signon.OffersView.as_view()),
     path("sign-on/callback", signon.CallbackView.as_view()),

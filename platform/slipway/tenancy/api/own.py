@@ -67,6 +67,7 @@ class OwnSessionsView(Own):
 
     @extend_schema(operation_id="own_sessions_end", responses={204: None})
     def delete(self, request: Request) -> Response:
+        self.check_fresh()
         own.end_others(user=request.user, but=request._request.session.get(own.SESSION))
         return Response(status=204)
 
@@ -76,5 +77,6 @@ class OwnSessionView(Own):
 
     @extend_schema(operation_id="own_session_end", responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
+        self.check_fresh()
         own.end(user=request.user, session_id=session_id)
         return Response(status=204)

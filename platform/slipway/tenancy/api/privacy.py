@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.tenancy.api.factors import Own
-from slipway.tenancy.services import Level, privacy
+from slipway.tenancy.services import Level, own, privacy
 
 
 class KnownMembershipOut(serializers.Serializer[Any]):
@@ -96,6 +96,19 @@ class PersonDataView(GenericAPIView[Any]):
     def get(self, request: Request, user_name: str) -> Response:
         user = privacy.person(user_name=user_name)
         return Response(KnownOut(privacy.known_of(user=user)).data)
+
+
+class PersonSessionsView(GenericAPIView[Any]):
+    """Sign somebody out everywhere; their keys go on."""
+
+    module = "platform"
+    proved: ClassVar = {"DELETE"}
+    serializer_class = KnownOut
+
+    @extend_schema(operation_id="person_sessions_end", responses={204: None})
+    def delete(self, request: Request, user_name: str) -> Response:
+        own.end_others(user=privacy.person(user_name=user_name), but=None)
+        return Response(status=204)
 
 
 class PersonView(GenericAPIView[Any]):
