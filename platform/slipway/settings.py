@@ -111,6 +111,7 @@ INSTALLED_APPS = [
     "slipway.door",
     "slipway.notices",
     "slipway.signup",
+    "slipway.leaving",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",

@@ -1,0 +1,43 @@
+"""What an organisation asked to take away, and that it asked to be gone."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from slipway.core.lifecycle import Lifecycle
+from slipway.core.models import Tracked
+
+
+class TakeoutPhase(models.TextChoices):
+    MAKING = "making"
+    READY = "ready"
+    FAILED = "failed"
+    #: It lay there for as long as was said; its archive is gone.
+    EXPIRED = "expired"
+
+
+class Takeout(Tracked):
+    """One archive of everything that is an organisation's."""
+
+    LIFECYCLE = Lifecycle(
+        {
+            TakeoutPhase.MAKING: (TakeoutPhase.READY, TakeoutPhase.FAILED),
+            TakeoutPhase.READY: (TakeoutPhase.EXPIRED,),
+        },
+        resting=frozenset({TakeoutPhase.READY}),
+    )
+
+    organisation_id = models.UUIDField(db_index=True)
+    made_by = models.CharField(max_length=150)
+    size_bytes = models.BigIntegerField(default=0)
+    #: Of the whole archive.
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    file_count = models.PositiveIntegerField(default=0)
+    #: Table to the number of its rows in the archive.
+    rows = models.JSONField(default=dict)
+    #: When the archive is removed; null before it is there.
+    expires_at = models.DateTimeField(null=True)
+
+    @property
+    def key(self) -> str:
+        return f"takeouts/{self.organisation_id}/{self.pk}.tar"

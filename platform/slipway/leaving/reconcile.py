@@ -1,0 +1,23 @@
+"""Packs what organisations take away, and removes archives whose time is over."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from slipway.core.models import Tracked
+from slipway.core.reconcile import Step
+from slipway.leaving.models import Takeout, TakeoutPhase
+from slipway.leaving.services import takeouts
+
+
+def step_takeout(takeout: Takeout, now: datetime) -> timedelta | None:
+    if takeout.phase == TakeoutPhase.MAKING:
+        takeouts.make(takeout, now)
+    return None
+
+
+WATCHED: list[tuple[type[Tracked], Step]] = [(Takeout, step_takeout)]
+
+
+def sweep(now: datetime) -> None:
+    takeouts.expire(now)
