@@ -60,6 +60,7 @@ def fill(tenant: Any) -> None:
         organisation_id=tenant.owner.organisation_id,
     )  # fmt: skip
     tenant.owned["audit.Entry"] = Entry.objects.get(pk=number)
+    tenant.owned["tenancy.Organisation"] = tenant.owned["organisation"]
     for kind in kinds.KINDS:
         minimal(kind.model, tenant.owned)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 
 from slipway.core.lifecycle import Lifecycle
 from slipway.core.models import Tracked
@@ -41,3 +42,44 @@ class Takeout(Tracked):
     @property
     def key(self) -> str:
         return f"takeouts/{self.organisation_id}/{self.pk}.tar"
+
+
+class DeparturePhase(models.TextChoices):
+    #: Its keys are dead and its work is stopped; until the day it can be taken back.
+    WAITING = "waiting"
+    WITHDRAWN = "withdrawn"
+    STOPPING = "stopping"
+    REMOVING = "removing"
+    #: Whoever was in the midst of a step when the rows went has given up by the end of it.
+    SETTLING = "settling"
+    DONE = "done"
+
+
+class Departure(Tracked):
+    """An organisation goes; this row is what is left of it, beside its books."""
+
+    LIFECYCLE = Lifecycle(
+        {
+            DeparturePhase.WAITING: (DeparturePhase.WITHDRAWN, DeparturePhase.STOPPING),
+            DeparturePhase.STOPPING: (DeparturePhase.REMOVING,),
+            DeparturePhase.REMOVING: (DeparturePhase.SETTLING,),
+            DeparturePhase.SETTLING: (DeparturePhase.DONE,),
+        }
+    )
+
+    organisation_id = models.UUIDField(db_index=True)
+    #: Who asked; empty once it is done.
+    made_by = models.CharField(max_length=150)
+    #: From then on it cannot be taken back.
+    due_at = models.DateTimeField()
+    rows_gone_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    #: Table to the number of rows removed; `people`, `objects` and `bytes` beside them.
+    removed = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation_id"], condition=~Q(phase="withdrawn"), name="departure_once"
+            )
+        ]

@@ -1,4 +1,4 @@
-"""Packs what organisations take away, and removes archives whose time is over."""
+"""Packs what organisations take away, and removes those that go, once their time is over."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from slipway.core.models import Tracked
 from slipway.core.reconcile import Step
-from slipway.leaving.models import Takeout, TakeoutPhase
-from slipway.leaving.services import takeouts
+from slipway.leaving.models import Departure, Takeout, TakeoutPhase
+from slipway.leaving.services import departures, takeouts
 
 
 def step_takeout(takeout: Takeout, now: datetime) -> timedelta | None:
@@ -16,8 +16,9 @@ def step_takeout(takeout: Takeout, now: datetime) -> timedelta | None:
     return None
 
 
-WATCHED: list[tuple[type[Tracked], Step]] = [(Takeout, step_takeout)]
+WATCHED: list[tuple[type[Tracked], Step]] = [(Takeout, step_takeout), (Departure, departures.step)]
 
 
 def sweep(now: datetime) -> None:
     takeouts.expire(now)
+    departures.forget_books(now)

@@ -52,6 +52,7 @@ LONG = {
     "notices.delivery": _notice_slots,
     "signup.signup": _notice_slots,
     "leaving.takeout": _leaving_slots,
+    "leaving.departure": _leaving_slots,
 }
 
 

@@ -21,6 +21,7 @@ import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
 import { Sure } from "@/ui/runs/Sure";
 import { words as uiWords } from "@/ui/words";
+import { Leaving } from "./Leaving";
 import { words } from "./words";
 
 function NameField() {
@@ -103,6 +104,7 @@ export default function ProjectsPage() {
           },
         ]}
       />
+      <Leaving />
       {may("platform", "read") && <Organisations />}
     </Page>
   );

@@ -6,9 +6,10 @@ A table that is in none of the lists below fails `tests/test_leaving.py`: whoeve
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from graphlib import TopologicalSorter
 from uuid import UUID
 
 from django.apps import apps
@@ -106,6 +107,7 @@ KINDS: tuple[Kind, ...] = (
     *_of(_ORGANISATION, "notices.Target"),
     *_of("target__organisation_id", "notices.Delivery"),
     *_of(_ORGANISATION, "leaving.Takeout", taken=False),
+    *_of(_ORGANISATION, "leaving.Departure", taken=False, stays=BOOKS),
 )  # fmt: skip
 #: People are of no organisation; what is theirs goes with them.
 OF_PEOPLE = frozenset({
@@ -120,6 +122,27 @@ OF_ALL = frozenset({
     "editions.Clock", "audit.Head", "audit.Digest", "metering.SpoolFile", "limits.Share",
     "capacity.Pool", "traffic.Change", "traffic.Touched", "door.CompletionSpool",
 })  # fmt: skip
+
+
+#: Whose the others are is found through these, also where no foreign key leads there.
+_LAST = ("tenancy.Project", "tenancy.Organisation", "leaving.Departure")
+
+
+def in_order(kinds: Iterable[Kind]) -> list[Kind]:
+    """Rows that point at others before those: so they can be removed, table by table."""
+    of_model = {kind.model: kind for kind in kinds}
+    points_at = {
+        model: {
+            field.related_model
+            for field in model._meta.concrete_fields
+            if field.is_relation and field.related_model in of_model
+        }
+        - {model}
+        for model in of_model
+    }
+    pointed_at_first = TopologicalSorter(points_at).static_order()
+    found = [of_model[model] for model in reversed(list(pointed_at_first))]
+    return sorted(found, key=lambda kind: _LAST.index(kind.label) if kind.label in _LAST else -1)
 
 
 def prefixes(organisation_id: UUID) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, cast
 from uuid import UUID
@@ -92,7 +93,7 @@ def address(takeout: Takeout, *, seconds: int = 3600) -> str:
 
 def make(takeout: Takeout, now: datetime) -> None:
     """Write the archive; whole or not at all."""
-    writer = Writer(takeout)
+    writer = Writer(takeout, told=_teller(takeout))
     try:
         backends.objects().put(takeout.key, cast(BinaryIO, tars.Stream(writer.chunks())))
     except (Missing, StorageFull, ValueError) as error:
@@ -107,6 +108,20 @@ def make(takeout: Takeout, now: datetime) -> None:
     )  # fmt: skip
 
 
+def _teller(takeout: Takeout) -> Callable[[int], None]:
+    """Says now and then how far it is, and keeps holding the row."""
+    told_at = time.monotonic()
+
+    def tell(count: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at > TELL_EVERY:
+            told_at = time.monotonic()
+            reconcile.renew(takeout)
+            lifecycle.annotate(takeout, reason=f"packing: {count:,} bytes so far")
+
+    return tell
+
+
 def expire(now: datetime) -> None:
     """Remove archives that lay there for their time."""
     for takeout in Takeout.objects.filter(phase=TakeoutPhase.READY, expires_at__lt=now):
@@ -117,12 +132,11 @@ def expire(now: datetime) -> None:
 class Writer:
     """Yields the archive of a takeout; its parts are in `tar` once it is through."""
 
-    def __init__(self, takeout: Takeout) -> None:
+    def __init__(self, takeout: Takeout, *, told: Callable[[int], None]) -> None:
         self.takeout = takeout
         self.name = tenancy.name_of(organisation_id=takeout.organisation_id)
         self.rows: dict[str, int] = {}
-        self.tar = tars.Tar(at=takeout.created_at, told=self._tell)
-        self.told_at = time.monotonic()
+        self.tar = tars.Tar(at=takeout.created_at, told=told)
 
     def chunks(self) -> Chunks:
         return self.tar.through(self._pieces())
@@ -193,9 +207,3 @@ class Writer:
             )  # fmt: skip
             if made.lines:
                 yield from self.tar.small(f"bills/{month}.csv", bills.csv_of(made).encode())
-
-    def _tell(self, count: int) -> None:
-        if time.monotonic() - self.told_at > TELL_EVERY:
-            self.told_at = time.monotonic()
-            reconcile.renew(self.takeout)
-            lifecycle.annotate(self.takeout, reason=f"packing: {count:,} bytes so far")
