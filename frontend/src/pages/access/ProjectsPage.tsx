@@ -22,6 +22,7 @@ import { Page } from "@/ui/Page";
 import { Sure } from "@/ui/runs/Sure";
 import { words as uiWords } from "@/ui/words";
 import { Leaving } from "./Leaving";
+import { Retention } from "./Retention";
 import { words } from "./words";
 
 function NameField() {
@@ -104,6 +105,7 @@ export default function ProjectsPage() {
           },
         ]}
       />
+      <Retention />
       <Leaving />
       {may("platform", "read") && <Organisations />}
     </Page>
