@@ -50,6 +50,7 @@ class FakeTracking:
         self.points: dict[str, list[Point]] = {}
         self.ended: dict[str, str] = {}
         self.versions: dict[str, str] = {}
+        self.forgotten: list[str] = []
 
     def start_run(self, *, experiment: str, name: str, key: str, params: Mapping[str, str]) -> str:
         return self.runs.setdefault(key, f"run-{len(self.runs) + 1}")
@@ -67,3 +68,6 @@ class FakeTracking:
 
     def unregister(self, *, model: str, version: str) -> None:
         self.versions = {k: v for k, v in self.versions.items() if v != version}
+
+    def forget(self, *, space: str) -> None:
+        self.forgotten.append(space)

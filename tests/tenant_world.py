@@ -87,6 +87,7 @@ TABLES = {
     "external_id": "traffic.External",
     "feedback_id": "traffic.Feedback",
     "prompt_id": "traffic.LoggedPrompt",
+    "takeout_id": "leaving.Takeout",
     "pool_id": "capacity.Pool",
     "quota-requests request_id": "quotas.Request",
     "/v1 file_id": "door.File file-:hex",

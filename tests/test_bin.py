@@ -9,8 +9,13 @@ import pytest
 from django.utils import timezone
 
 from slipway.core import lifecycle
+from slipway.datasets import reconcile as datasets
 from slipway.datasets.models import Dataset
 from slipway.datasets.services import catalogue
+from slipway.door import reconcile as door
+from slipway.door.models import Response as Answer
+from slipway.door.models import StoredCompletion
+from slipway.registry import reconcile as registry
 from slipway.registry.models import Model, ModelVersion, VersionPhase
 from slipway.registry.services import keeping
 
@@ -104,3 +109,54 @@ def test_two_who_move_aliases_or_change_a_rule_are_told_of_each_other(
     assert late.status_code == 412
     again = api.put(f"{model}/aliases/b", body, format="json", HTTP_IF_MATCH=api.get(model)["etag"])
     assert again.status_code == 200
+
+
+def test_a_project_keeps_shorter_than_the_installation_and_never_longer(
+    api: Any, owner: Any, stranger: Any
+) -> None:
+    now = timezone.now()
+    rows: dict[str, list[Any]] = {"mine": [], "theirs": []}
+    for whose, project_id in (("mine", owner.project_id), ("theirs", stranger.project_id)):
+        for days in (1, 3, 40):
+            at = now - timedelta(days=days)
+            rows[whose] += [
+                Dataset.objects.create(project_id=project_id, name=f"d{days}", deleted_at=at),
+                Answer.objects.create(project_id=project_id, created_at=at, body={}),
+                StoredCompletion.objects.create(
+                    project_id=project_id, created_at=at, name=f"c{days}", body={},
+                    request_id=f"{whose}-{days}", model="m", messages=[],
+                ),
+            ]  # fmt: skip
+    seen = api.get("/api/v1/retention").data
+    assert seen["own"] == {"bin": None, "completions": None, "responses": None}
+    assert seen["longest"] == {"bin": 7, "completions": 30, "responses": 30}
+    longer = api.put(
+        "/api/v1/retention", {"bin": 8, "completions": None, "responses": 2}, format="json"
+    )
+    assert (longer.status_code, longer.data["error"]["details"][0]["field"]) == (422, "bin")
+    days = {"bin": 2, "completions": 2, "responses": 2}
+    assert api.put("/api/v1/retention", days, format="json").data["own"] == days
+    for domain in (datasets, door):
+        domain.sweep(now)
+
+    def left(whose: str) -> int:
+        return sum(type(row).objects.filter(pk=row.pk).exists() for row in rows[whose])
+
+    assert (left("mine"), left("theirs")) == (3, 6), "1 day here; 1 and 3 days there"
+
+
+def test_a_model_version_goes_from_the_bin_after_its_projects_days(
+    api: Any, version: ModelVersion
+) -> None:
+    now = timezone.now()
+    lifecycle.advance(
+        version, VersionPhase.BINNED, now=now, reason="", binned_at=now - timedelta(days=3)
+    )
+    registry.sweep(now)
+    version.refresh_from_db()
+    assert version.phase == VersionPhase.BINNED
+    days = {"bin": 2, "completions": None, "responses": None}
+    assert api.put("/api/v1/retention", days, format="json").status_code == 200
+    registry.sweep(now)
+    version.refresh_from_db()
+    assert version.phase == VersionPhase.DELETING

@@ -31,6 +31,7 @@ def _plain_owner() -> str:
         ("rows_of_tenants.py", ""),
         ("test_tenancy_access.py", "role or group or key"),
         ("test_audit.py", ""),
+        ("test_departure.py", ""),
     ],
 )
 def test_tenants_are_kept_apart_and_all_works(file: str, word: str, tmp_path: Path) -> None:

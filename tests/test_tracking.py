@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ def test_a_version_is_registered_once_per_key_and_can_be_taken_out(tracker: MLfl
     tracker.unregister(model="project.chart", version="1")
     left = tracker._client().search_model_versions("name = 'project.chart'")
     assert [v.version for v in left] == [2]
+
+
+def test_a_space_is_forgotten_for_good_and_no_other(tmp_path: Path) -> None:
+    own = MLflow(f"sqlite:///{tmp_path / 'own.sqlite3'}")
+    for space in ("here", "there"):
+        run = own.start_run(
+            experiment=space, name="job", key=space, params={"base": f"canary-{space}"}
+        )
+        own.log(run, [Point(name=f"canary-{space}", value=1, step=1, at=NOW)])
+        own.register(model=f"{space}.canary-{space}", source_uri="file:///m", key=space, tags={})
+    own.forget(space="here")
+    own.forget(space="here")
+    with sqlite3.connect(tmp_path / "own.sqlite3") as connection:
+        dump = "\n".join(connection.iterdump())
+    assert "canary-here" not in dump
+    assert dump.count("canary-there") >= 3
 
 
 def test_an_experiment_that_was_deleted_is_used_again(tracker: MLflow) -> None:

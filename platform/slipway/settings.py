@@ -111,6 +111,7 @@ INSTALLED_APPS = [
     "slipway.door",
     "slipway.notices",
     "slipway.signup",
+    "slipway.leaving",
 ]
 MIDDLEWARE = [
     "slipway.core.http.RequestIds",
@@ -292,6 +293,10 @@ EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 #: What training on a million tokens costs, and the currency that prices are shown in.
 #: What was put into the bin can be brought back for so long.
 BIN_DAYS = int(os.environ.get("SLIPWAY_BIN_DAYS", "7"))
+#: An organisation that is to go can be taken back for so long.
+ORGANISATION_BIN_DAYS = int(os.environ.get("SLIPWAY_ORGANISATION_BIN_DAYS", "30"))
+#: Ledger and prices of an organisation that has gone are kept for so long.
+BOOKS_YEARS = int(os.environ.get("SLIPWAY_BOOKS_YEARS", "10"))
 TRAIN_PRICE_PER_MILLION_TOKENS = Decimal(os.environ.get("SLIPWAY_TRAIN_PRICE", "0"))
 CURRENCY = os.environ.get("SLIPWAY_CURRENCY", "CNY")
 

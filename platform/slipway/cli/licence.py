@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from slipway.cli import home, lifecycle
 from slipway.cli.client import Client, Problem
 from slipway.cli.output import show
 from slipway.editions.rules import hardware, policy
 from slipway.editions.rules import licence as licences
+from slipway.leaving.rules import proof as proofs
 
 
 @click.group()
@@ -122,3 +124,59 @@ def check(file: Path, public_key: str) -> None:
           "gpus": terms.gpus, "nodes": terms.nodes, "features": list(terms.features),
           "starts": f"{terms.starts_at:%Y-%m-%d}", "ends": f"{terms.ends_at:%Y-%m-%d}"},
          as_json=False)  # fmt: skip
+
+
+@licence.command("return")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--stop", is_flag=True, help="Stop the platform, and whatever runs on it, first.")
+@click.option("--customer", prompt="The licence's customer, to wipe everything",
+              help="Whose licence it is: everything of theirs is wiped.")  # fmt: skip
+def give_back(directory: Path, stop: bool, customer: str) -> None:
+    """Export everything to DIRECTORY, wipe this installation, and write a signed proof.
+
+    Broken off, it goes on where it was when it is called again.
+    """
+    if home.running() is not None:
+        if not stop:
+            raise Problem("The platform runs. Stop it with `slipway down`, or say --stop here.")
+        lifecycle.stop()
+    lock = home.claim()
+    if lock is None:
+        raise Problem("The platform was started meanwhile; stop it with `slipway down`.")
+    with lock:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "slipway.settings")
+        import django
+
+        django.setup()
+        from slipway.core.errors import Refused
+        from slipway.leaving.services.returning import Return
+
+        try:
+            done = Return(directory, click.echo, customer=customer).carry_out()
+        except Refused as error:
+            raise Problem(str(error)) from error
+    click.echo(f"wiped. Send {done} to the vendor, and keep the archives beside it.")
+
+
+@licence.command("check-return")
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.argument("public_key")
+@click.option("--installation-key", default="", help="Hex; as kept at the handover.")
+def check_return(file: Path, public_key: str, installation_key: str) -> None:
+    """For the vendor: check offline that a proof of return is whole, and print what it says.
+
+    PUBLIC_KEY is the vendor's. Without --installation-key the key in the proof is trusted.
+    """
+    try:
+        own = bytes.fromhex(installation_key) if installation_key else None
+        found = proofs.read(
+            file.read_bytes(), vendor_key=bytes.fromhex(public_key), installation_key=own
+        )
+    except (proofs.BadProof, ValueError) as error:
+        raise Problem(f"{file}: {error}") from error
+    said = found.fields
+    show({"customer": found.terms.customer, "licence": found.terms.id, "form": found.terms.form,
+          "begun": said["begun_at"], "ended": said["ended_at"], "rows": sum(said["rows"].values()),
+          "objects": said["objects"]["count"], "object_bytes": said["objects"]["bytes"],
+          "files": said["files"]["count"], "archives": len(said["archives"]),
+          "signed_by": said["public_key"]}, as_json=False)  # fmt: skip

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -22,6 +21,7 @@ from slipway.datasets.models import ErrandPhase, Export, LeakCheck, Phase, Versi
 from slipway.datasets.services import catalogue, exports, fetch, imports, leaks, uploads
 from slipway.datasets.services.checking import Outcome, Progress
 from slipway.metering import services as metering
+from slipway.tenancy.services import retention
 
 #: Seconds between two notes of progress; each also renews the lease.
 _NOTE_SECONDS = 2.0
@@ -190,7 +190,8 @@ def look_at_leak_check(check: LeakCheck, now: datetime) -> timedelta | None:
 def sweep(now: datetime) -> None:
     """Empty the bin; drop what nobody finished, and objects of no version; count what is kept."""
     metering.count_storage(what="datasets", sizes=_sizes, now=now)
-    catalogue.empty_bin(until=now - timedelta(days=settings.BIN_DAYS))
+    for project_id, until in retention.cuts("bin", now):
+        catalogue.empty_bin(until=until, project_id=project_id)
     store = backends.objects()
     stale = Version.objects.filter(phase=Phase.DRAFT, created_at__lt=now - _UPLOAD_LIFE)
     for version in stale.exclude(upload_id="").order_by("created_at", "pk"):

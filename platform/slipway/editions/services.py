@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from slipway.core.errors import Detail, Forbidden, Invalid
+from slipway.core.errors import Conflict, Detail, Forbidden, Invalid
 from slipway.editions.models import Clock, Installed
 from slipway.editions.rules import hardware, licence, policy
 from slipway.editions.rules.licence import BadLicence, Terms
@@ -109,6 +109,14 @@ def install(*, file: str, now: datetime) -> Standing:
         raise _refused("it is for another machine: more than one of its parts differs")
     Installed.objects.create(file=file, created_at=now)
     return standing(now=now)
+
+
+def installed() -> str:
+    """The licence file in use; Conflict where there is none."""
+    row = Installed.objects.order_by("-created_at", "-pk").first()
+    if row is None:
+        raise Conflict("There is no licence here that could be given back.")
+    return row.file
 
 
 def _refused(why: str) -> Invalid:

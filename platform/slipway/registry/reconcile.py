@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Sum
 
 from slipway.metering import services as metering
 from slipway.registry.models import Export, ExportPhase, Mirror, ModelVersion, VersionPhase
 from slipway.registry.services import exports, ingest, keeping, mirror, uploads
+from slipway.tenancy.services import retention
 
 
 def step_version(version: ModelVersion, now: datetime) -> timedelta | None:
@@ -32,7 +32,8 @@ WATCHED = [(ModelVersion, step_version), (Mirror, mirror.step), (Export, step_ex
 
 def sweep(now: datetime) -> None:
     """Forget uploads that nobody came back for, empty the bin, and count what is kept."""
-    keeping.empty_bin(until=now - timedelta(days=settings.BIN_DAYS), now=now)
+    for project_id, until in retention.cuts("bin", now):
+        keeping.empty_bin(until=until, now=now, project_id=project_id)
     uploads.forget_old(now)
     metering.count_storage(what="models", sizes=_sizes, now=now)
 

@@ -35,6 +35,8 @@ class Project(Record):
     name = models.CharField(max_length=63)
     #: In the bin since then: nothing in it can be reached or called until it is restored.
     archived_at = models.DateTimeField(null=True)
+    #: Kind to days, of what it keeps shorter than the installation: see services/retention.py.
+    retention = models.JSONField(default=dict)
 
     class Meta:
         constraints = [

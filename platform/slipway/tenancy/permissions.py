@@ -26,6 +26,7 @@ _OF_PACKAGE = {
     "limits": "access",
     "quotas": "usage",
     "traffic": "deployments",
+    "leaving": "organisation",
 }
 _OF_METHOD = {"GET": Level.READ, "HEAD": Level.READ, "OPTIONS": Level.READ, "DELETE": Level.FULL}
 

@@ -32,6 +32,7 @@ DOMAINS = [
     "notices",
     "signup",
     "tenancy",
+    "leaving",
 ]
 
 
@@ -39,6 +40,7 @@ DOMAINS = [
 #: the worker's threads at most, so that jobs and deployments are looked at whatever others do.
 _bytes_slots, _batch_slots = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
 _eval_slots, _notice_slots = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
+_leaving_slots = threading.BoundedSemaphore(2)
 LONG = {
     "datasets.version": _bytes_slots,
     "datasets.export": _bytes_slots,
@@ -49,6 +51,8 @@ LONG = {
     "door.evalrun": _eval_slots,
     "notices.delivery": _notice_slots,
     "signup.signup": _notice_slots,
+    "leaving.takeout": _leaving_slots,
+    "leaving.departure": _leaving_slots,
 }
 
 

@@ -21,6 +21,8 @@ import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
 import { Sure } from "@/ui/runs/Sure";
 import { words as uiWords } from "@/ui/words";
+import { Leaving } from "./Leaving";
+import { Retention } from "./Retention";
 import { words } from "./words";
 
 function NameField() {
@@ -103,6 +105,8 @@ export default function ProjectsPage() {
           },
         ]}
       />
+      <Retention />
+      <Leaving />
       {may("platform", "read") && <Organisations />}
     </Page>
   );

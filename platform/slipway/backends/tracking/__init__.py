@@ -37,3 +37,6 @@ class Tracking(Protocol):
 
     def unregister(self, *, model: str, version: str) -> None:
         """Take a version out of the tracker's registry; no error if it is gone."""
+
+    def forget(self, *, space: str) -> None:
+        """Remove the experiment `space`, its runs, and registered models named `space.…`."""

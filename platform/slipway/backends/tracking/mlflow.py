@@ -117,6 +117,23 @@ class MLflow:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
 
+    @_or_unavailable
+    def forget(self, *, space: str) -> None:
+        client = self._client()
+        found = client.get_experiment_by_name(space)
+        while runs := found and client.search_runs([found.experiment_id]):
+            for run in runs:
+                client.delete_run(run.info.run_id)
+        if found is not None:
+            if found.lifecycle_stage != "deleted":
+                client.delete_experiment(found.experiment_id)
+            # A server only marks what is deleted; its `mlflow gc` removes it.
+            if self._uri.startswith("sqlite:///"):
+                client._tracking_client.store._hard_delete_experiment(found.experiment_id)
+        while models := client.search_registered_models(f"name LIKE '{_quoted(space)}.%'"):
+            for model in models:
+                client.delete_registered_model(model.name)
+
     def _experiment(self, name: str) -> str:
         client = self._client()
         found = client.get_experiment_by_name(name)

@@ -141,9 +141,11 @@ def restore_dataset(*, project_id: UUID, dataset_id: UUID) -> Dataset:
     return dataset
 
 
-def empty_bin(*, until: datetime) -> None:
-    """Delete for good what was put into the bin before `until`."""
+def empty_bin(*, until: datetime, project_id: UUID | None = None) -> None:
+    """Delete for good what was put into the bin before `until`, of one project or of all."""
     old = Dataset.objects.filter(deleted_at__lt=until).order_by("deleted_at", "pk")
+    if project_id is not None:
+        old = old.filter(project_id=project_id)
     for dataset in old:
         with suppress(InUse):
             delete_dataset(project_id=dataset.project_id, dataset_id=dataset.pk)

@@ -19,13 +19,12 @@ from django.db.models import QuerySet
 from slipway.core import spools
 from slipway.door.models import CompletionSpool, StoredCompletion
 from slipway.door.services import chunks, words
+from slipway.tenancy.services import retention
 from slipway.traffic import services as traffic
 from slipway_contracts.kept import CompletionLine
 
 logger = logging.getLogger(__name__)
 
-#: Kept for so long, as at OpenAI.
-KEPT = timedelta(days=30)
 _lines = msgspec.json.Decoder(CompletionLine)
 _metadata = msgspec.json.Decoder(words.Metadata)
 
@@ -229,7 +228,9 @@ def stored(
 
 
 def forget(now: datetime) -> None:
-    StoredCompletion.objects.filter(created_at__lt=now - KEPT).delete()
+    for project_id, until in retention.cuts("completions", now):
+        old = StoredCompletion.objects.filter(created_at__lt=until)
+        (old.filter(project_id=project_id) if project_id else old).delete()
     CompletionSpool.objects.filter(created_at__lt=now - timedelta(days=1)).exclude(
         name__in=[path.name for path in settings.COMPLETIONS_SPOOL.glob("*.jsonl")]
     ).delete()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,8 @@ from slipway.door.models import Response
 from slipway.door.services import response_items, words
 from slipway.door.services.response_answers import PREFIX
 from slipway.door.services.words import Bad
+from slipway.tenancy.services import retention
 
-#: Kept for so long, as at OpenAI.
-KEPT = timedelta(days=30)
 #: A chain of responses is followed back so far.
 LONGEST_CHAIN = 500
 
@@ -115,4 +114,6 @@ def stored(
 
 
 def forget(now: datetime) -> None:
-    Response.objects.filter(created_at__lt=now - KEPT).delete()
+    for project_id, until in retention.cuts("responses", now):
+        old = Response.objects.filter(created_at__lt=until)
+        (old.filter(project_id=project_id) if project_id else old).delete()

@@ -46,7 +46,7 @@ from slipway.metering.services.ledger import (
     was_asked,
 )
 from slipway.metering.services.prices import cost, price_facts
-from slipway.metering.services.rollups import add_entry, counted
+from slipway.metering.services.rollups import add_entry, counted, first_hour
 from slipway.metering.services.spend import Line, cost_of, lines, spent
 from slipway.metering.services.spend_alerts import (
     add_spend_alert,
@@ -78,6 +78,7 @@ __all__ = [
     "cost_of",
     "count_storage",
     "counted",
+    "first_hour",
     "forget_finished",
     "forget_gone_gateways",
     "ingest_spool",

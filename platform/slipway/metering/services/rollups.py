@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -142,3 +142,9 @@ def differences() -> list[str]:
         for cell in {**truth, **kept}
         if truth.get(cell, 0) != kept.get(cell, 0)
     ]
+
+
+def first_hour(*, project_ids: Sequence[UUID]) -> datetime | None:
+    """The first hour in which one of these projects used anything."""
+    rows = Rollup.objects.filter(project_id__in=project_ids).order_by("hour")
+    return rows.values_list("hour", flat=True).first()

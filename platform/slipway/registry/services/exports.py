@@ -6,10 +6,7 @@ ends in `manifest.json` with the hash of every file and where the version comes 
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -22,16 +19,15 @@ from django.utils import timezone
 
 from slipway import backends
 from slipway.backends.objects import Missing, StorageFull
-from slipway.core import lifecycle, nudge, reconcile
+from slipway.core import lifecycle, nudge, reconcile, tars
 from slipway.core.errors import Conflict, Detail, Invalid, NotFound
+from slipway.core.tars import Chunks
 from slipway.registry.models import Export, ExportPhase, Form, Kind, ModelVersion, VersionPhase
 from slipway.registry.services import lora, reading, rules, weights
 from slipway.registry.services.facts import fact_of, version_row
 from slipway.registry.services.keeping import hold, release
 
-CHUNK = 4 * 1024 * 1024
 TELL_EVERY = 1.0
-Chunks = Iterator[bytes]
 
 
 def ask(*, project_id: UUID, version_id: UUID, form: str) -> Export:
@@ -83,7 +79,7 @@ def make(export: Export, now: datetime) -> None:
     """Write the tar; whole or not at all, and again from the start after a crash."""
     writer = _Tar(export)
     try:
-        backends.objects().put(export.key, cast(BinaryIO, _Stream(writer.chunks())))
+        backends.objects().put(export.key, cast(BinaryIO, tars.Stream(writer.chunks())))
     except (Missing, StorageFull, ValueError, rules.Refusal) as error:
         backends.objects().delete(export.key)
         with transaction.atomic():
@@ -93,8 +89,8 @@ def make(export: Export, now: datetime) -> None:
     with transaction.atomic():
         release(version_id=export.version_id, holder=f"export:{export.pk}")
         lifecycle.advance(
-            export, ExportPhase.READY, now=timezone.now(), size_bytes=writer.count,
-            sha256=writer.sha256.hexdigest(), files=writer.files,
+            export, ExportPhase.READY, now=timezone.now(), size_bytes=writer.tar.count,
+            sha256=writer.tar.sha256.hexdigest(), files=writer.tar.files,
         )  # fmt: skip
 
 
@@ -103,53 +99,32 @@ OWN = frozenset({"LINEAGE.md", "manifest.json"})
 
 
 class _Tar:
-    """Yields the tar piece by piece; knows hashes and size once it is through."""
+    """Yields the tar of an export; its parts are in `tar` once it is through."""
 
     def __init__(self, export: Export) -> None:
         self.export = export
-        self.files: dict[str, Any] = {}
-        self.sha256, self.count = hashlib.sha256(), 0
+        self.tar = tars.Tar(at=export.version.created_at, told=self._tell)
         self.told_at = time.monotonic()
 
     def chunks(self) -> Chunks:
-        for piece in self._pieces():
-            self.sha256.update(piece)
-            self.count += len(piece)
-            self._tell()
-            yield piece
+        return self.tar.through(self._pieces())
 
     def _pieces(self) -> Chunks:
         version = self.export.version
         merged = self.export.form == Form.MERGED
         for name, size, content in _merged(version) if merged else _as_is(version):
             if name not in OWN:
-                yield from self._member(name, size, content)
-        card = _card(version, self.export.form).encode()
-        yield from self._member("LINEAGE.md", len(card), iter([card]))
-        manifest = json.dumps(_manifest(version, self.export.form, self.files), indent=1).encode()
-        yield from self._member("manifest.json", len(manifest), iter([manifest]))
-        yield b"\0" * 1024
+                yield from self.tar.member(name, size, content)
+        yield from self.tar.small("LINEAGE.md", _card(version, self.export.form).encode())
+        manifest = _manifest(version, self.export.form, self.tar.files)
+        yield from self.tar.small("manifest.json", json.dumps(manifest, indent=1).encode())
+        yield self.tar.end()
 
-    def _member(self, name: str, size: int, content: Chunks) -> Chunks:
-        info = tarfile.TarInfo(name)
-        info.size, info.mode = size, 0o644
-        info.mtime = int(self.export.version.created_at.timestamp())
-        yield info.tobuf(tarfile.PAX_FORMAT)
-        digest, count = hashlib.sha256(), 0
-        for piece in content:
-            digest.update(piece)
-            count += len(piece)
-            yield piece
-        if count != size:
-            raise ValueError(f"{name} has {count} bytes, {size} were expected")
-        yield b"\0" * (-size % 512)
-        self.files[name] = {"size_bytes": size, "sha256": digest.hexdigest()}
-
-    def _tell(self) -> None:
+    def _tell(self, count: int) -> None:
         if time.monotonic() - self.told_at > TELL_EVERY:
             self.told_at = time.monotonic()
             reconcile.renew(self.export)
-            lifecycle.annotate(self.export, reason=f"packing: {self.count:,} bytes so far")
+            lifecycle.annotate(self.export, reason=f"packing: {count:,} bytes so far")
 
 
 def _as_is(version: ModelVersion) -> Iterator[tuple[str, int, Chunks]]:
@@ -195,8 +170,7 @@ def _weights(
 
 def _stored(key: str, *, start: int = 0, length: int | None = None) -> Chunks:
     with backends.objects().open(key, start=start, length=length) as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
+        yield from tars.pieces(stream)
 
 
 def _window(key: str, tensor: weights.Tensor) -> bytes:
@@ -249,25 +223,3 @@ def _card(version: ModelVersion, form: str) -> str:
         "",
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-class _Stream(io.RawIOBase):
-    """Pieces as a file that can be read once."""
-
-    def __init__(self, chunks: Chunks) -> None:
-        super().__init__()
-        self.chunks, self.rest = chunks, memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self.rest:
-            piece = next(self.chunks, None)
-            if piece is None:
-                return 0
-            self.rest = memoryview(piece)
-        count = min(len(buffer), len(self.rest))
-        buffer[:count] = self.rest[:count]
-        self.rest = self.rest[count:]
-        return count

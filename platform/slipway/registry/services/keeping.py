@@ -264,9 +264,11 @@ def restore_version(*, project_id: UUID, version_id: UUID, now: datetime, by: st
     lifecycle.advance(version, VersionPhase.READY, now=now, reason=reason, binned_at=None)
 
 
-def empty_bin(*, until: datetime, now: datetime) -> None:
-    """Begin to delete what was put into the bin before `until`."""
+def empty_bin(*, until: datetime, now: datetime, project_id: UUID | None = None) -> None:
+    """Begin to delete what was put into the bin before `until`, of one project or of all."""
     old = ModelVersion.objects.filter(phase=VersionPhase.BINNED, binned_at__lt=until)
+    if project_id is not None:
+        old = old.filter(project_id=project_id)
     for version in old.order_by("binned_at", "pk"):
         with suppress(Conflict, lifecycle.LostRace):
             delete_version(

@@ -69,6 +69,7 @@ urlpatterns = [
     path("projects", places.ProjectsView.as_view()),
     path("projects/<uuid:project_id>", places.ProjectView.as_view()),
     path("projects/<uuid:project_id>/restore", places.RestoreView.as_view()),
+    path("retention", places.RetentionView.as_view()),
     path("groups", teams.GroupsView.as_view()),
     path("groups/<uuid:group_id>", teams.GroupView.as_view()),
     path("roles", teams.RolesView.as_view()),

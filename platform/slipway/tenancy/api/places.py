@@ -16,7 +16,7 @@ from slipway.core.http import Named, Whole
 from slipway.tenancy import services
 from slipway.tenancy.api.session import ProjectOut
 from slipway.tenancy.models import Organisation
-from slipway.tenancy.services import Level, projects
+from slipway.tenancy.services import Level, projects, retention
 
 _NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 
@@ -119,3 +119,43 @@ class RestoreView(GenericAPIView[Any]):
     def post(self, request: Request, project_id: UUID) -> Response:
         projects.restore_project(principal=request.user, project_id=project_id)
         return Response(ProjectOut(services.project_fact(project_id=project_id)).data)
+
+
+class RetentionIn(serializers.Serializer[Any]):
+    """Days; null is as long as the installation keeps it."""
+
+    bin = serializers.IntegerField(allow_null=True, min_value=0)
+    completions = serializers.IntegerField(allow_null=True, min_value=0)
+    responses = serializers.IntegerField(allow_null=True, min_value=0)
+
+
+class LongestOut(serializers.Serializer[Any]):
+    bin = serializers.IntegerField(help_text="Deleted datasets and model versions.")
+    completions = serializers.IntegerField(help_text="Stored chat completions.")
+    responses = serializers.IntegerField(help_text="Responses of /v1/responses.")
+
+
+class RetentionOut(serializers.Serializer[Any]):
+    own = RetentionIn()
+    longest = LongestOut(help_text="What the installation keeps, and no project longer.")
+
+
+class RetentionView(GenericAPIView[Any]):
+    """For how many days this project keeps what goes by itself."""
+
+    levels: ClassVar = {"PUT": Level.FULL}
+    serializer_class = RetentionOut
+
+    def get(self, request: Request) -> Response:
+        own = retention.of(project_id=request.user.project_id)
+        longest = retention.longest()
+        shown = {"own": {kind: own.get(kind) for kind in longest}, "longest": longest}
+        return Response(RetentionOut(shown).data)
+
+    @extend_schema(request=RetentionIn, responses=RetentionOut)
+    def put(self, request: Request) -> Response:
+        """Shorter or as long as before; what is older goes within a minute."""
+        given = RetentionIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        retention.set_days(project_id=request.user.project_id, days=given.validated_data)
+        return self.get(request)

@@ -1,0 +1,1 @@
+"""An organisation takes everything with it, or leaves: all of its things, and nobody else's."""

@@ -1,0 +1,1 @@
+"""What is checked where there is no platform; no Django."""
