@@ -6,13 +6,17 @@ import dataclasses
 import fcntl
 import json
 import os
+import random
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from slipway.core import spools
@@ -21,6 +25,7 @@ from slipway.gateway.spool import Spool
 from slipway.metering import reconcile
 from slipway.metering.models import SpoolFile, UsageRecord
 from slipway.metering.services import ledger as services
+from slipway.metering.services import rollups
 from slipway.tenancy import services as tenancy
 from slipway_contracts.usage import UsageLine
 
@@ -154,6 +159,8 @@ def test_lines_that_cannot_be_records_do_not_stop_the_others(tmp_path: Path) -> 
         json.dumps(dataclasses.asdict(line(8, completion_tokens=2**40))),
         json.dumps(dataclasses.asdict(line(9, project_id="nobody"))),
         json.dumps(dataclasses.asdict(line(10, at=1e300))),
+        json.dumps(dataclasses.asdict(line(11, model="a\0b"))),
+        json.dumps(dataclasses.asdict(line(12, request_id="req\ttab"))),
         '{"request_id": 5}',
         "[" * 100_000,
     ]
@@ -162,6 +169,66 @@ def test_lines_that_cannot_be_records_do_not_stop_the_others(tmp_path: Path) -> 
     (rejected,) = tmp_path.iterdir()
     assert rejected.name == "usage-1-1.rejected"
     assert rejected.read_text().splitlines() == [*bad, '{"cut']
+
+
+def test_lines_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    odd = 'tab\t, \\N, \\\\., line\nend\r, "quotes" and 数据'
+    written = [
+        line(1, model=odd, first_byte_ms=None, estimated=True),
+        line(2, request_id="req_\\t2", model="\\N", key_id=str(UUID(int=2**127 + 5)).upper()),
+    ]
+    spooled = "".join(json.dumps(dataclasses.asdict(each)) + "\n" for each in written)
+    (tmp_path / "usage-3-3.jsonl").write_text(spooled)
+    assert take_in(tmp_path) == 2
+    for each in written:
+        kept = UsageRecord.objects.get(request_id=each.request_id)
+        for field in dataclasses.fields(each):
+            if field.name != "at":
+                value = getattr(kept, field.name)
+                spelt = str(value) if field.name.endswith("_id") else value
+                asked = getattr(each, field.name)
+                assert spelt == (asked.lower() if field.name == "key_id" else asked), field.name
+        assert kept.created_at == NOON
+    assert rollups.differences() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_meet_the_same_lines_at_once_count_each_once(tmp_path: Path) -> None:
+    """Two files with 600 lines each, 300 of them in both, mixed; requests of both sorts."""
+    if connection.vendor != "postgresql":
+        pytest.skip("one writes at a time to SQLite; test_gateway_postgres.py runs this one")
+    places = []
+    for first in (0, 300):
+        place = tmp_path / str(first)
+        place.mkdir()
+        numbers = list(range(first, first + 600))
+        random.Random(first).shuffle(numbers)
+        made = [
+            line(
+                number,
+                model=f"m{number % 7}",
+                key_id=str(UUID(int=number % 5)),
+                endpoint="/v1/embeddings" if number % 3 else "/v1/chat/completions",
+                at=NOON.timestamp() + number * 60,
+            )
+            for number in numbers
+        ]
+        spooled = "".join(json.dumps(dataclasses.asdict(each)) + "\n" for each in made)
+        (place / f"usage-4-{first}.jsonl").write_text(spooled)
+        places.append(place)
+    start = threading.Barrier(2)
+
+    def work(place: Path) -> int:
+        try:
+            start.wait()
+            return take_in(place)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        added = list(pool.map(work, places))
+    assert sum(added) == 900 == UsageRecord.objects.count()
+    assert rollups.differences() == []
 
 
 def test_half_a_line_of_a_living_writer_waits_for_the_rest(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "slipway.settings")
 
 from django.core.asgi import get_asgi_application
 
-django_app = get_asgi_application()
+_django = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - settings are set up now
 
 from slipway.backends.objects import folder_urls  # noqa: E402
+from slipway.core.turns import Turns  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
 from slipway.door.api.inward import Caller, Turned  # noqa: E402
 from slipway.door.api.live import PATHS, Live  # noqa: E402
@@ -34,6 +35,7 @@ KEPT = (
     "/v1/openapi.json",
 )  # fmt: skip
 gateway = Gateway()
+django_app = Turns(_django)
 
 
 class Protocol(HotProtocol):

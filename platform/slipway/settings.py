@@ -178,7 +178,7 @@ REST_FRAMEWORK = {
         "slipway.tenancy.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["slipway.tenancy.permissions.MayChange"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["slipway.core.rendering.Json"],
     "DEFAULT_PARSER_CLASSES": ["slipway.core.parsing.Json"],
     "DEFAULT_PAGINATION_CLASS": "slipway.core.http.Keyset",
     "DEFAULT_SCHEMA_CLASS": "slipway.core.schema.Schema",

@@ -5,8 +5,9 @@
 Ingest is what the worker does: spool files of the gateway's lines are read, checked, stored each
 once, and added to the hourly sums, in the transactions it uses; 200 keys, 5 models, an hour. They
 are taken in a second time: nothing may be added. The bill is that of a month with so many
-rows of requests in the ledger (loaded by the database itself, its sums too); `prices` has a price
-for each kind. PostgreSQL runs on the same cores, without fsync.
+rows of requests in the ledger (loaded by the database itself, its sums too), of which each key asks
+each model in each hour, which is as many sums as can be; each kind has a price. PostgreSQL runs on
+the same cores, without fsync.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ def bill(owner: Any, rows: int, rounds: int) -> None:
             deployment_id, version_id, model, endpoint, status, stream, prompt_tokens,
             completion_tokens, estimated, latency_ms, first_byte_ms)
             SELECT gen_random_uuid(), to_timestamp(%s + n::float8 / %s * %s), 'req_' || n, %s,
-            md5('key' || n %% %s)::uuid, %s, %s, 'model-' || n %% %s, '/v1/chat/completions', 200,
-            false, n %% 2000, n %% 500, false, 100, 10 FROM generate_series(1, %s) AS n""",
+            md5('key' || n %% %s)::uuid, %s, %s, 'model-' || n / %s %% %s, '/v1/chat/completions',
+            200, false, n %% 2000, n %% 500, false, 100, 10 FROM generate_series(1, %s) AS n""",
             [_BEGIN, rows + 1, _SECONDS, owner.project_id, KEYS, owner.project_id,
-             owner.project_id, MODELS, rows],
+             owner.project_id, KEYS, MODELS, rows],
         )  # fmt: skip
         cursor.execute(
             """INSERT INTO metering_rollup (hour, project_id, key_id, model, kind, quantity)

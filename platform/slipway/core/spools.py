@@ -13,10 +13,10 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-#: Bytes taken in at once.
-PIECE_BYTES = 1024 * 1024
+#: Bytes taken in at once: what a lot costs beside its lines is little then.
+PIECE_BYTES = 4 * 1024 * 1024
 #: A line is never longer than this.
-LONGEST_LINE = 64 * PIECE_BYTES
+LONGEST_LINE = 64 * 1024 * 1024
 
 
 def take_in(path: Path, *, offset: int, store: Callable[[int, bytes], None]) -> bool:

@@ -5,140 +5,178 @@ from __future__ import annotations
 import functools
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from operator import attrgetter
 from uuid import UUID
 
 from django.db import connection
 
-from slipway.metering.models import UsageRecord
+from slipway.core.parsing import unstorable
+from slipway.metering.models import Kind, Rollup, UsageRecord
 from slipway.metering.services import rollups
 from slipway_contracts.usage import UsageLine
 
 #: More than this is no count but a fault, and would not fit the column.
 _TOO_MANY_TOKENS = 2**31
-_TABLE = UsageRecord._meta.db_table
+#: The year 3000: no request came in later, and every database has a date for what is before.
+_TOO_LATE = 32_503_680_000
 #: Looked up in one query, where the database cannot leave out itself what it has.
 _LOT = 500
 
+_TABLE, _SUMS = UsageRecord._meta.db_table, Rollup._meta.db_table
+#: The columns of a record but its id and `created_at`, as the fields of a line are called too.
+_NAMES = (
+    "request_id", "project_id", "key_id", "deployment_id", "version_id", "model", "endpoint",
+    "status", "stream", "prompt_tokens", "completion_tokens", "estimated", "latency_ms",
+    "first_byte_ms",
+)  # fmt: skip
+_COLUMNS = ", ".join(_NAMES)
+_values = attrgetter(*_NAMES)
 
-class Row(NamedTuple):
-    """A record as its table's columns, without the cost of a model's instance."""
-
-    id: UUID
-    created_at: datetime
-    request_id: str
-    project_id: UUID
-    key_id: UUID
-    deployment_id: UUID
-    version_id: UUID
-    model: str
-    endpoint: str
-    status: int
-    stream: bool
-    prompt_tokens: int
-    completion_tokens: int
-    estimated: bool
-    latency_ms: float
-    first_byte_ms: float | None
-
+_ARRIVED = f"""
+    CREATE TEMP TABLE IF NOT EXISTS arrived ON COMMIT DELETE ROWS AS
+    SELECT 0::float8 AS at, {_COLUMNS} FROM "{_TABLE}" WITH NO DATA
+"""  # noqa: S608 - names of our own
+#: What is not known yet goes into the ledger, and what it adds up to into the sums, which cannot
+#: differ so. Both in one order, so that two who add at once wait for each other instead of locking
+#: up.
+_TAKE = f"""
+    WITH fresh AS (
+        INSERT INTO "{_TABLE}" (id, created_at, {_COLUMNS})
+        SELECT gen_random_uuid(), to_timestamp(at), {_COLUMNS} FROM arrived ORDER BY request_id
+        ON CONFLICT (request_id) DO NOTHING
+        RETURNING created_at, project_id, key_id, model, endpoint, prompt_tokens, completion_tokens
+    ), summed AS (
+        SELECT date_trunc('hour', created_at, 'UTC') AS hour, project_id, key_id, model,
+            count(*) AS requests,
+            sum(prompt_tokens) FILTER (WHERE endpoint <> '{rollups.EMBEDDINGS}') AS asked,
+            sum(prompt_tokens) FILTER (WHERE endpoint = '{rollups.EMBEDDINGS}') AS embedded,
+            sum(completion_tokens) AS answered
+        FROM fresh GROUP BY 1, 2, 3, 4
+    ), grown AS (
+        INSERT INTO "{_SUMS}" AS kept (hour, project_id, key_id, model, kind, quantity)
+        SELECT hour, project_id, key_id, model, kind, quantity
+        FROM summed, LATERAL (VALUES
+            ('{Kind.REQUESTS}', requests), ('{Kind.PROMPT_TOKENS}', asked),
+            ('{Kind.EMBEDDING_TOKENS}', embedded), ('{Kind.COMPLETION_TOKENS}', answered)
+        ) AS used (kind, quantity)
+        WHERE quantity > 0 ORDER BY hour, project_id, key_id, model, kind
+        ON CONFLICT (project_id, hour, key_id, model, kind)
+        DO UPDATE SET quantity = kept.quantity + excluded.quantity
+    )
+    SELECT coalesce(sum(requests), 0) FROM summed
+"""  # noqa: S608 - names of our own
 
 #: The same few stand in most lines.
 _uuid = functools.lru_cache(maxsize=4096)(UUID)
-_COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
+_id = functools.lru_cache(maxsize=4096)(lambda text: str(UUID(text)))
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def row_of(line: UsageLine) -> Row:
-    """The row of a spooled line; ValueError or OverflowError where no request can have this."""
-    if min(line.prompt_tokens, line.completion_tokens, line.status) < 0:
+def check(line: UsageLine) -> None:
+    """ValueError where no request can have used this, or the ledger could not keep it."""
+    if line.prompt_tokens < 0 or line.completion_tokens < 0 or line.status < 0:
         raise ValueError("a count below 0")
-    if max(line.prompt_tokens, line.completion_tokens) >= _TOO_MANY_TOKENS or line.status > 999:
+    if (
+        line.prompt_tokens >= _TOO_MANY_TOKENS
+        or line.completion_tokens >= _TOO_MANY_TOKENS
+        or line.status > 999
+    ):
         raise ValueError("a count that no request can have")
-    if max(len(line.request_id), len(line.endpoint)) > 64 or len(line.model) > 256:
+    if not 0 <= line.at < _TOO_LATE:
+        raise ValueError("a time that no request came in at")
+    if len(line.request_id) > 64 or len(line.endpoint) > 64 or len(line.model) > 256:
         raise ValueError("a text that is too long")
-    return Row(
-        uuid.uuid4(),
-        datetime.fromtimestamp(line.at, tz=UTC),
-        line.request_id,
-        _uuid(line.project_id),
-        _uuid(line.key_id),
-        _uuid(line.deployment_id),
-        _uuid(line.version_id),
-        line.model,
-        line.endpoint,
-        line.status,
-        line.stream,
-        line.prompt_tokens,
-        line.completion_tokens,
-        line.estimated,
-        line.latency_ms,
-        line.first_byte_ms,
-    )
+    if not (line.request_id.isprintable() and _storable(line.model) and _storable(line.endpoint)):
+        raise ValueError("a text that cannot be kept")
+    for text in (line.project_id, line.key_id, line.deployment_id, line.version_id):
+        _id(text)
 
 
-def store(rows: Iterable[Row]) -> int:
+@functools.lru_cache(maxsize=4096)
+def _storable(text: str) -> bool:
+    return unstorable(text) is None
+
+
+def keys_of(lines: Iterable[UsageLine]) -> set[UUID]:
+    """The keys that these requests were asked with."""
+    return {_uuid(key_id) for key_id in {line.key_id for line in lines}}
+
+
+def store(lines: Iterable[UsageLine]) -> int:
     """Add those whose request is not known yet, and let the hourly sums grow by them; how many.
 
-    Called in a transaction. A request that comes twice is the first one's.
+    Called in a transaction, with lines that passed `check`. A request that comes twice is the
+    first one's.
     """
-    once: dict[str, Row] = {}
-    for row in rows:
-        once.setdefault(row.request_id, row)
+    once: dict[str, UsageLine] = {}
+    for line in lines:
+        once.setdefault(line.request_id, line)
     if not once:
         return 0
     copied = connection.vendor == "postgresql"
-    fresh = _copy(once) if copied else _insert(once)
-    rollups.grow(_cells(fresh))
-    return len(fresh)
+    return _copy(once.values()) if copied else _insert(once)
 
 
-def _cells(rows: Sequence[Row]) -> Counter[rollups.Cell]:
-    found: Counter[rollups.Cell] = Counter()
-    for row in rows:
-        # It is in UTC already.
-        rollups.count(found, row, row.created_at.replace(minute=0, second=0, microsecond=0))
-    return found
-
-
-def _copy(once: dict[str, Row]) -> list[Row]:
-    """PostgreSQL: copied to a table of this transaction's own, from there what is not known."""
+def _copy(lines: Iterable[UsageLine]) -> int:
+    """PostgreSQL: copied to a table of this connection's own; the rest is one statement there."""
+    text = "".join(map(_copied, lines))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f'CREATE TEMP TABLE IF NOT EXISTS arrived (LIKE "{_TABLE}") ON COMMIT DELETE ROWS'
-        )
-        with cursor.copy(f"COPY arrived ({_COLUMNS}) FROM STDIN") as copy:
-            for row in once.values():
-                copy.write_row(row)
-        # In one order, so that two who add at once wait for each other instead of locking up.
-        cursor.execute(
-            f'INSERT INTO "{_TABLE}" ({_COLUMNS}) SELECT {_COLUMNS} FROM arrived '  # noqa: S608 - names of our own columns
-            "ORDER BY request_id ON CONFLICT (request_id) DO NOTHING RETURNING request_id"
-        )
-        fresh = [once[request_id] for (request_id,) in cursor.fetchall()]
+        cursor.execute(_ARRIVED)
+        with cursor.copy(f"COPY arrived (at, {_COLUMNS}) FROM STDIN") as copy:
+            copy.write(text)
+        cursor.execute(_TAKE)
+        (added,) = cursor.fetchone()
         cursor.execute("DELETE FROM arrived")
-    return fresh
+    return int(added)
 
 
-def _insert(once: dict[str, Row]) -> list[Row]:
+def _copied(line: UsageLine) -> str:
+    """A line as COPY reads it: tabs between the columns, `\\N` for null."""
+    first_byte = r"\N" if line.first_byte_ms is None else line.first_byte_ms
+    return (
+        f"{line.at}\t{line.request_id.translate(_ESCAPES)}\t{_id(line.project_id)}\t"
+        f"{_id(line.key_id)}\t{_id(line.deployment_id)}\t{_id(line.version_id)}\t"
+        f"{_escaped(line.model)}\t{_escaped(line.endpoint)}\t{line.status}\t{line.stream}\t{line.prompt_tokens}\t"
+        f"{line.completion_tokens}\t{line.estimated}\t{line.latency_ms}\t{first_byte}\n"
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def _insert(once: dict[str, UsageLine]) -> int:
     """SQLite: whoever writes is alone, so what is looked up stays true until it is written."""
     known: set[str] = set()
     ids = list(once)
     for start in range(0, len(ids), _LOT):
         rows = UsageRecord.objects.filter(request_id__in=ids[start : start + _LOT])
         known.update(rows.values_list("request_id", flat=True))
-    fresh = [row for row in once.values() if row.request_id not in known]
-    places = ", ".join(["%s"] * len(Row._fields))
-    columns = [UsageRecord._meta.get_field(name) for name in Row._fields]
+    fresh = [line for line in once.values() if line.request_id not in known]
+    sums: Counter[rollups.Cell] = Counter()
+    rows = []
+    for line in fresh:
+        at = datetime.fromtimestamp(line.at, tz=UTC)
+        rows.append((uuid.uuid4(), at, *_values(line)))
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        place = (hour, _uuid(line.project_id), _uuid(line.key_id), line.model)
+        rollups.count(sums, place, line)
+    names = ("id", "created_at", *_NAMES)
+    columns = [UsageRecord._meta.get_field(name) for name in names]
     with connection.cursor() as cursor:
         cursor.executemany(
-            f'INSERT INTO "{_TABLE}" ({_COLUMNS}) VALUES ({places})',  # noqa: S608 - names of our own columns
+            f'INSERT INTO "{_TABLE}" ({", ".join(names)}) '  # noqa: S608 - names of our own columns
+            f"VALUES ({', '.join(['%s'] * len(names))})",
             [
                 [
                     column.get_db_prep_save(value, connection)
                     for column, value in zip(columns, row, strict=True)
                 ]
-                for row in fresh
+                for row in rows
             ],
         )
-    return fresh
+    rollups.grow(sums)
+    return len(fresh)

@@ -102,18 +102,21 @@ def _take_in(path: Path, now: datetime) -> int:
 
 
 def _store(path: Path, offset: int, data: bytes, now: datetime) -> int:
-    rows = []
-    for line in data.splitlines():
+    lines = []
+    for raw in data.splitlines():
         try:
-            rows.append(intake.row_of(_lines.decode(line)))
-        except (msgspec.DecodeError, ValueError, OverflowError) as error:
-            spools.reject(path, offset, line, str(error))
+            line = _lines.decode(raw)
+            intake.check(line)
+        except (msgspec.DecodeError, ValueError) as error:
+            spools.reject(path, offset, raw, str(error))
+        else:
+            lines.append(line)
     with transaction.atomic():
         here = SpoolFile.objects.filter(name=path.name, offset_bytes=offset)
         if not here.update(offset_bytes=offset + len(data), seen_at=now):
             raise _LostRace(path.name)
-        added = intake.store(rows)
-        tenancy.note_key_use(key_ids={row.key_id for row in rows}, now=now)
+        added = intake.store(lines)
+        tenancy.note_key_use(key_ids=intake.keys_of(lines), now=now)
     return added
 
 

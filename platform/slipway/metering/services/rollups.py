@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Sum
 
 from slipway.metering.models import Entry, Kind, Rollup, UsageRecord
+from slipway_contracts.usage import UsageLine
 
 NOBODY = UUID(int=0)
 #: Requests whose tokens are embedded, not gone on from.
@@ -20,16 +20,10 @@ EMBEDDINGS = "/v1/embeddings"
 #: hour, project, key, model, kind
 Cell = tuple[datetime, UUID, UUID, str, str]
 _PLACE = ("hour", "project_id", "key_id", "model", "kind")
-_INTO = (
-    f'INSERT INTO "{Rollup._meta.db_table}" AS kept ({", ".join(_PLACE)}, quantity) '
-    "{rows} ON CONFLICT (project_id, hour, key_id, model, kind) "
+_GROW = (
+    f'INSERT INTO "{Rollup._meta.db_table}" AS kept ({", ".join(_PLACE)}, quantity) '  # noqa: S608 - names of our own
+    "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, hour, key_id, model, kind) "
     "DO UPDATE SET quantity = kept.quantity + excluded.quantity"
-)
-_GROW_ONE = _INTO.format(rows="VALUES (%s, %s, %s, %s, %s, %s)")
-#: Thousands at once, in one statement.
-_GROW_ALL = _INTO.format(
-    rows="SELECT * FROM unnest(%s::timestamptz[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], "
-    "%s::bigint[])"
 )
 
 
@@ -87,13 +81,15 @@ def cells_of(records: Iterable[UsageRecord]) -> Counter[Cell]:
     """What single requests add up to."""
     found: Counter[Cell] = Counter()
     for record in records:
-        count(found, record, hour_of(record.created_at))
+        hour = hour_of(record.created_at)
+        count(found, (hour, record.project_id, record.key_id, record.model), record)
     return found
 
 
-def count(found: Counter[Cell], record: Any, hour: datetime) -> None:
-    """Add one request (a row of UsageRecord's fields), which came in that hour, to `found`."""
-    place = (hour, record.project_id, record.key_id, record.model)
+def count(
+    found: Counter[Cell], place: tuple[datetime, UUID, UUID, str], record: UsageRecord | UsageLine
+) -> None:
+    """Add one request of that hour, project, key and model to `found`."""
     found[*place, _REQUESTS] += 1
     found[*place, _EMBEDDED if record.endpoint == EMBEDDINGS else _ASKED] += record.prompt_tokens
     found[*place, _ANSWERED] += record.completion_tokens
@@ -103,17 +99,10 @@ def grow(cells: Counter[Cell]) -> None:
     """Add to the sums; call it in the transaction that adds the rows themselves."""
     # In one order, so that two who add at once wait for each other instead of locking up.
     ordered = sorted((cell, quantity) for cell, quantity in cells.items() if quantity)
-    if not ordered:
-        return
-    if connection.vendor == "postgresql":
-        columns = [list(column) for column in zip(*(cell for cell, _ in ordered), strict=True)]
-        with connection.cursor() as cursor:
-            cursor.execute(_GROW_ALL, [*columns, [quantity for _, quantity in ordered]])
-        return
     fields = [Rollup._meta.get_field(name) for name in _PLACE]
     with connection.cursor() as cursor:
         cursor.executemany(
-            _GROW_ONE,
+            _GROW,
             [
                 [
                     *(

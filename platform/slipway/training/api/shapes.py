@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework import serializers
 
+from slipway.core.shapes import shape
 from slipway.runs import http
 from slipway.training import services
 from slipway.training.models import Checkpoint, MetricPoint, TrainingJob
@@ -174,16 +177,16 @@ def _ref(version_id: UUID | None, name: str, sha256: str) -> dict[str, Any] | No
 
 
 def job_out(job: TrainingJob) -> dict[str, Any]:
-    return dict(JobOut(_shown(job)).data)
+    return shape(JobOut)(_shown(job))
 
 
 def jobs_out(jobs: Iterable[TrainingJob]) -> list[dict[str, Any]]:
-    """Many at once: the serializer is made once for all."""
-    return list(JobOut([_shown(job) for job in jobs], many=True).data)
+    now = timezone.now()
+    return [shape(JobOut)(_shown(job, now=now)) for job in jobs]
 
 
-def _shown(job: TrainingJob) -> dict[str, Any]:
-    fields = http.shown(job) | {
+def _shown(job: TrainingJob, *, now: datetime | None = None) -> dict[str, Any]:
+    fields = http.shown(job, now=now) | {
         "base": _ref(job.base_version_id, job.base_name, job.base_sha256),
         "dataset": _ref(job.dataset_version_id, job.dataset_name, job.dataset_sha256),
         "held_out": _ref(job.held_out_version_id, job.held_out_name, job.held_out_sha256),
