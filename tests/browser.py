@@ -86,6 +86,15 @@ class Eyes:
                 self.complaints.append(f"{name}: {each['id']}: {where}")
 
 
+def sign_in(page: Any, who: tuple[str, str]) -> None:
+    """Name and password into the form that lies on top, and off."""
+    page.locator("input[autocomplete^=username]").last.fill(who[0])
+    password = page.locator("input[type=password]").last
+    password.fill(who[1])
+    # To the field, not to whatever a dialog that is opening gives the focus to meanwhile.
+    password.press("Enter")
+
+
 @contextmanager
 def opened(url: str, tmp: Path, *, language: str, **options: Any) -> Iterator[Eyes]:
     """A browser at the console of `url`; fails in the end if there was anything to complain of."""

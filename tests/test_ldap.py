@@ -12,12 +12,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.utils import timezone
 from rest_framework.test import APIClient
 from servers import Server
 from servers.identity import directory
 
 from slipway.tenancy import services
-from slipway.tenancy.models import IdentityProvider, Membership, SignInFailure, User
+from slipway.tenancy.models import IdentityProvider, Membership, SignInFailure, SignOnDomain, User
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +121,7 @@ def provider(admin: Any, server: Server) -> Any:
     }  # fmt: skip
     made = admin.post("/api/v1/identity-providers", body, format="json")
     assert made.status_code == 201, made.json()
+    SignOnDomain.objects.update(proved_at=timezone.now())
     return made.json()
 
 

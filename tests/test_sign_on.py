@@ -13,14 +13,15 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.utils import timezone
 from rest_framework.test import APIClient
 from servers import Server
 from servers.identity import CLIENT, SECRET, openid
 
 from slipway.audit.models import Entry
 from slipway.tenancy import services
-from slipway.tenancy.models import Group, IdentityProvider, Membership, User
-from slipway.tenancy.services.signon import oidc
+from slipway.tenancy.models import Group, IdentityProvider, Membership, SignOnDomain, User
+from slipway.tenancy.services.signon import oidc, published
 from slipway.tenancy.services.signon.seen import Seen, Untrusted
 
 pytestmark = pytest.mark.django_db
@@ -49,9 +50,9 @@ def server() -> Iterator[Server]:
 def _here(settings: Any) -> Iterator[None]:
     settings.PUBLIC_URL = "http://127.0.0.1:8000"
     settings.EXTERNAL_NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
-    oidc.kept.forget()
+    published.kept.forget()
     yield
-    oidc.kept.forget()
+    published.kept.forget()
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def provider(admin: Any, server: Server) -> dict[str, Any]:
         format="json",
     )  # fmt: skip
     assert made.status_code == 201, made.json()
+    SignOnDomain.objects.update(proved_at=timezone.now())
     return dict(made.json())
 
 
@@ -209,10 +211,10 @@ def test_keys_that_rotate_are_looked_up_anew(admin: Any, settings: Any) -> None:
     try:
         # What was published is kept for minutes, yet the new key must be found at once.
         url = f"{first.fresh()}keys"
-        at, old = oidc.kept._seen[url]
-        oidc.kept._seen[url] = (at - oidc._LOOK_AGAIN_SECONDS, old)
+        at, old = published.kept._seen[url]
+        published.kept._seen[url] = (at - oidc._LOOK_AGAIN_SECONDS, old)
         assert sign_on(browser(), made)["location"] == "/"
-        assert oidc.kept._seen[url][1] != old
+        assert published.kept._seen[url][1] != old
     finally:
         second.stop()
 
@@ -301,7 +303,10 @@ def test_secrets_are_sealed_and_providers_are_ones_own(
         "name": "catcher", "kind": "oidc", "domains": ["example.com"],
         "settings": {"issuer": "https://id.example.net", "client_id": "x"},
     }  # fmt: skip
-    assert other.post("/api/v1/identity-providers", theirs, format="json").status_code == 409
+    caught = other.post("/api/v1/identity-providers", theirs, format="json").json()
+    offered = browser().post("/api/v1/sign-on/offers", {"email": "a@example.com"}, format="json")
+    assert [each["name"] for each in offered.json()["data"]] == ["company"], "only claimed"
+    other.delete(f"/api/v1/identity-providers/{caught['id']}")
     reach = {"groups": {"x": row.groups["ml-team"]}}
     mine = other.post("/api/v1/identity-providers", theirs | {"domains": []}, format="json").json()
     answer = other.patch(f"/api/v1/identity-providers/{mine['id']}", reach, format="json")
@@ -316,11 +321,11 @@ def test_settings_that_make_no_sense_name_the_field(admin: Any) -> None:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> Any:
+def signing(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A key that a provider publishes; tokens made with it or another."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "k1"}
-    monkeypatch.setattr(oidc.kept, "get", lambda url, **_: {"keys": [public | {"use": "sig"}]})
+    monkeypatch.setattr(published.kept, "get", lambda url, **_: {"keys": [public | {"use": "sig"}]})
     return key
 
 
@@ -341,14 +346,14 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_an_identity_token_holds_whole_or_not_at_all(
-    published: Any, claims: dict[str, Any], how: dict[str, str]
+    signing: Any, claims: dict[str, Any], how: dict[str, str]
 ) -> None:
     told = {"issuer": "https://id.example", "jwks_uri": "https://id.example/keys"}
     now = time.time()
     good = {"iss": told["issuer"], "aud": "web", "sub": "1", "nonce": "n", "iat": now,
             "exp": now + 60}  # fmt: skip
     algorithm = how.get("algorithm", "RS256")
-    key: Any = published
+    key: Any = signing
     if how.get("key"):
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     key = {"none": "", "HS256": "x" * 64}.get(algorithm, key)

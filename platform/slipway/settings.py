@@ -280,6 +280,13 @@ SEAL_KEY = Path(os.environ.get("SLIPWAY_SEAL_KEY", HOME / "seal-key"))
 EXTERNAL_NETWORKS = [
     ip_network(n) for n in os.environ.get("SLIPWAY_EXTERNAL_NETWORKS", "").split(",") if n
 ]
+#: Asked for the records that prove mail domains, as address or address:port; else the system's.
+DNS_SERVERS = [
+    (host, int(port or 53)) if dot and ":" not in host else (each, 53)
+    for each in os.environ.get("SLIPWAY_DNS_SERVERS", "").split(",")
+    if each
+    for host, dot, port in [each.rpartition(":")]
+]
 #: PEM file of authorities that external models may be certified by beside the public ones.
 EXTERNAL_CA = os.environ.get("SLIPWAY_EXTERNAL_CA", "")
 

@@ -343,7 +343,8 @@ def built(folder: Path, name: str, package: str, *, told: str, flags: str = "") 
     Raises:
         CannotHave: it cannot be built; with the compiler's words.
     """
-    pins = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    sources = [folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*.go"))]
+    pins = b"".join(file.read_bytes() for file in sources)
     program = CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
     with only_one(name):
         if program.exists():

@@ -1,4 +1,4 @@
-"""Who answers for people, for tests: an OpenID provider, and a directory."""
+"""Who answers for people, for tests: an OpenID and a SAML provider, and a directory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 from servers import CannotHave, Server, built, free_port, install, new_folder, started
 
@@ -44,6 +45,29 @@ def openid(users: dict[str, dict[str, object]], port: int = 0) -> Server:
         [program], folder, port, answers, lambda: f"http://localhost:{port}/",
         environment=environment,
     )  # fmt: skip
+
+
+def saml(users: dict[str, dict[str, object]]) -> Server:
+    """A SAML provider with a key of its own; `fresh()` is the address of its metadata.
+
+    `users` by name, with password, email, common_name, groups. Services are told to it by PUT of
+    their metadata to `services/{name}` beside that address.
+    """
+    import httpx
+
+    program = built(Path(__file__).parent / "saml", "saml-idp", ".", told="about a minute")
+    port = free_port()
+    base = f"http://localhost:{port}"
+
+    def answers() -> bool:
+        with urlopen(f"{base}/metadata", timeout=2) as told:
+            return bool(told.status == 200)
+
+    words = [f"-address=127.0.0.1:{port}", f"-url={base}"]
+    made = started([program, *words], new_folder("saml"), port, answers, lambda: f"{base}/metadata")
+    for name, user in users.items():
+        httpx.put(f"{base}/users/{name}", json=user).raise_for_status()
+    return made
 
 
 SLAPD = """

@@ -11,31 +11,14 @@ from typing import Any
 import browser
 import httpx
 import live
-import pytest
 from playwright.sync_api import Page, expect
-
-from slipway.cli.env import read_env
 
 #: What a page must show as it was typed, and never do.
 MARKUP = "<b>bold</b><img src=x onerror=window.hit=1>"
 
 
-@pytest.fixture
-def admin(platform: live.Live) -> tuple[str, str]:
-    known = read_env(platform.home / "demo.env")
-    return known["SLIPWAY_ADMIN_USER"], known["SLIPWAY_ADMIN_PASSWORD"]
-
-
-def sign_in(page: Page, who: tuple[str, str]) -> None:
-    page.locator("input[autocomplete^=username]").last.fill(who[0])
-    password = page.locator("input[type=password]").last
-    password.fill(who[1])
-    # To the field, not to whatever a dialog that is opening gives the focus to meanwhile.
-    password.press("Enter")
-
-
 def signed_in(eyes: browser.Eyes, who: tuple[str, str]) -> Page:
-    sign_in(eyes.page, who)
+    browser.sign_in(eyes.page, who)
     eyes.page.get_by_role("heading", name="Home", exact=True).wait_for()
     return eyes.page
 
@@ -95,7 +78,7 @@ def test_a_session_that_ends_under_a_form_loses_nothing_typed(
         page.context.clear_cookies(name="sessionid")
         purpose.press("Enter")
         page.get_by_text("Nothing you typed is lost").wait_for()
-        sign_in(page, admin)
+        browser.sign_in(page, admin)
         page.get_by_text("Nothing you typed is lost").wait_for(state="hidden")
         expect(purpose).to_have_value("typed before the session ended")
         assert keys_named(platform, "typed before the session ended") == []
@@ -185,7 +168,7 @@ def test_what_one_person_left_unsent_is_not_there_for_the_next(
         page.get_by_role("button", name=re.compile(admin[0])).click()
         page.get_by_role("menuitem", name="Sign out").click()
         page.get_by_label("Password").wait_for()
-        sign_in(page, guest)
+        browser.sign_in(page, guest)
         page.get_by_role("button", name=re.compile(guest[0])).wait_for()
         page.goto(address)
         page.get_by_role("tab", name="Label", exact=True).click()

@@ -13,8 +13,6 @@ import live
 import pytest
 from playwright.sync_api import Page, expect
 
-from slipway.cli.env import read_env
-
 PASSWORD = "walk-owner-Passw0rd!"
 
 
@@ -32,18 +30,8 @@ def person(platform: live.Live) -> tuple[str, str]:
     return name, PASSWORD
 
 
-@pytest.fixture(scope="module")
-def admin(platform: live.Live) -> tuple[str, str]:
-    known = read_env(platform.home / "demo.env")
-    return known["SLIPWAY_ADMIN_USER"], known["SLIPWAY_ADMIN_PASSWORD"]
-
-
 def sign_in(page: Page, who: tuple[str, str], home: str = "Home") -> None:
-    page.locator("input[autocomplete^=username]").last.fill(who[0])
-    password = page.locator("input[type=password]").last
-    password.fill(who[1])
-    # To the field, not to whatever a dialog that is opening gives the focus to meanwhile.
-    password.press("Enter")
+    browser.sign_in(page, who)
     page.get_by_role("heading", name=home, exact=True).wait_for()
 
 

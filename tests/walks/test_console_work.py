@@ -13,17 +13,10 @@ import live
 import pytest
 from playwright.sync_api import Page, expect
 
-from slipway.cli.env import read_env
 from slipway_demo import rows
 from slipway_demo.story import BASE, QUESTION, REFUSAL
 
 ASKED = {"region": "华北", "period": "2019-03", "metric": "销售额", "chart": "line"}
-
-
-@pytest.fixture(scope="module")
-def admin(platform: live.Live) -> tuple[str, str]:
-    known = read_env(platform.home / "demo.env")
-    return known["SLIPWAY_ADMIN_USER"], known["SLIPWAY_ADMIN_PASSWORD"]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +35,7 @@ def stocked(platform: live.Live, tmp_path_factory: pytest.TempPathFactory) -> No
 
 def signed_in(eyes: browser.Eyes, admin: tuple[str, str], home: str) -> Page:
     page = eyes.page
-    page.locator("input[autocomplete^=username]").fill(admin[0])
-    page.locator("input[type=password]").fill(admin[1])
-    page.keyboard.press("Enter")
+    browser.sign_in(page, admin)
     page.get_by_role("heading", name=home, exact=True).wait_for()
     return page
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from rest_framework.permissions import SAFE_METHODS
 
 from slipway.audit import services
 from slipway.core import together
@@ -23,7 +24,6 @@ from slipway.core.parsing import too_deep, unstorable
 from slipway.tenancy.permissions import needed
 from slipway.tenancy.services import Level
 
-_SAFE = {"GET", "HEAD", "OPTIONS"}
 #: Bodies above this are not read for the log.
 _LONGEST_BODY = 64 * 1024
 
@@ -41,7 +41,7 @@ class Recorder:
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         kind = getattr(view, "cls", None)
-        looks = request.method in _SAFE and not getattr(kind, "audited_get", False)
+        looks = request.method in SAFE_METHODS and not getattr(kind, "audited_get", False)
         if looks or kind is None:
             return None
         asked = needed(kind, request.method or "")

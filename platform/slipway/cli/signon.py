@@ -45,12 +45,12 @@ def _file(value: Any) -> Any:
 def list_(as_json: bool) -> None:
     """List identity providers."""
     rows = Client().get("identity-providers")["data"]
-    show(rows, as_json=as_json, columns="id name kind domains enabled redirect_uri")
+    show(rows, as_json=as_json, columns="id name kind domains enabled redirect_uri entity_id")
 
 
 @sign_on.command()
 @click.argument("name")
-@click.argument("kind", type=click.Choice(["oidc", "ldap"]))
+@click.argument("kind", type=click.Choice(["oidc", "ldap", "saml"]))
 @click.option("--set", "settings", multiple=True, help="issuer=https://…; @file for a file's text.")
 @click.option("--secret", default="", help="Client secret or bind password; - asks for it.")
 @click.option("--domain", "domains", multiple=True, help="Mail domain whose people it knows.")
@@ -88,6 +88,17 @@ def check(provider: str) -> None:
     trouble = Client().post(f"identity-providers/{provider}/check")["trouble"]
     click.echo(trouble or "it answers as it should")
     raise SystemExit(bool(trouble))
+
+
+@sign_on.command()
+@click.argument("provider")
+@click.option("--check", "look", is_flag=True, help="Look for the records now.")
+@click.option("--json", "as_json", is_flag=True)
+def domains(provider: str, look: bool, as_json: bool) -> None:
+    """Show the mail domains of a provider, and the TXT records that prove them."""
+    client, path = Client(), f"identity-providers/{provider}/domains"
+    rows = (client.post(path) if look else client.get(path))["data"]
+    show(rows, as_json=as_json, columns="name proved_at record value trouble")
 
 
 @sign_on.command()

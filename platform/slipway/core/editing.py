@@ -6,6 +6,7 @@ import hashlib
 from typing import Any, ClassVar
 
 from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,7 +27,7 @@ class Guarded(GenericAPIView[Any]):
         super().initial(request, *args, **kwargs)
         given = request.headers.get("if-match", "")
         wanted = {each.strip().removeprefix("W/") for each in given.split(",") if each.strip()}
-        if request.method in {"GET", "HEAD", "OPTIONS"} or not wanted or "*" in wanted:
+        if request.method in SAFE_METHODS or not wanted or "*" in wanted:
             return
         now = self.tag_of(self.now(request, *args, **kwargs))
         if now not in wanted:

@@ -15,7 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from rest_framework import exceptions, views
+from rest_framework import exceptions, serializers, views
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -135,6 +135,16 @@ def _details(path: str, detail: Any) -> list[Detail]:
             )
         ]
     return [Detail(field="" if path == "non_field_errors" else path, rule=str(detail))]
+
+
+class Given(views.APIView):
+    """A view that asks for its body field by field."""
+
+    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """What the body says, checked by `kind`; ValidationError (422) where it is wrong."""
+        asked = kind(data=self.request.data)
+        asked.is_valid(raise_exception=True)
+        return dict(asked.validated_data)
 
 
 class Keyset(BasePagination):

@@ -19,7 +19,7 @@ from slipway.backends.compute import ComputeUnavailable
 from slipway.core import lifecycle
 from slipway.core.editing import Guarded
 from slipway.core.errors import Detail, Invalid, Unavailable
-from slipway.core.http import Named
+from slipway.core.http import Given, Named
 from slipway.core.models import Event
 from slipway.deployments import services
 from slipway.deployments.models import Deployment, Phase, Revision, RevisionPhase
@@ -156,7 +156,7 @@ class DeploymentLogsOut(serializers.Serializer[Any]):
     revision = serializers.IntegerField()
 
 
-class _View(GenericAPIView[Any]):
+class _View(Given, GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class: Any = DeploymentOut
 
@@ -168,11 +168,6 @@ class _View(GenericAPIView[Any]):
         return services.deployment_row(
             project_id=self.request.user.project_id, deployment_id=deployment_id
         )
-
-    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        given = kind(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
 
     def shown(self, row: Deployment, *, status: int = 200) -> Response:
         return Response(DeploymentOut(self.get_queryset().get(pk=row.pk)).data, status=status)

@@ -7,11 +7,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from rest_framework.permissions import SAFE_METHODS
 
 from slipway.core.http import error_body
 from slipway.editions import services
-
-_SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class ReadOnly:
@@ -30,7 +29,11 @@ class ReadOnly:
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         kind = getattr(view, "cls", None)
-        if request.method in _SAFE or kind is None or getattr(kind, "works_read_only", False):
+        if (
+            request.method in SAFE_METHODS
+            or kind is None
+            or getattr(kind, "works_read_only", False)
+        ):
             return None
         seen = services.standing(now=timezone.now())
         if seen.state != services.READ_ONLY:

@@ -131,6 +131,11 @@ def may_sign_up() -> bool:
     return policy.EDITIONS[settings.EDITION].sign_up
 
 
+def proves_domains() -> bool:
+    """Whether who claims a mail domain must prove that it is theirs."""
+    return policy.EDITIONS[settings.EDITION].proves_domains
+
+
 def check_room(*, what: str, used: int) -> None:
     """NoRoom if the licence has fewer than `used` of `what` (seats, gpus)."""
     seen = standing(now=timezone.now())

@@ -193,10 +193,11 @@ class SignInFailure(Record):
 class ProviderKind(models.TextChoices):
     OIDC = "oidc"
     LDAP = "ldap"
+    SAML = "saml"
 
 
 class IdentityProvider(Record):
-    """Who answers for people of an organisation, by OpenID Connect or LDAP."""
+    """Who answers for people of an organisation, by OpenID Connect, LDAP or SAML."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=63)
@@ -218,10 +219,20 @@ class IdentityProvider(Record):
 
 
 class SignOnDomain(Record):
-    """Mail addresses below it belong to people of one provider; once in the installation."""
+    """Mail addresses below it belong to people of one provider, once that is proved."""
 
-    name = models.CharField(max_length=253, unique=True)
+    name = models.CharField(max_length=253)
     provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="domains")
+    #: Empty while it is only claimed, which anybody may do.
+    proved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="domain_claimed_once"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(proved_at__isnull=False), name="domain_proved_once"
+            ),
+        ]
 
 
 class Identity(Record):
@@ -235,6 +246,28 @@ class Identity(Record):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["provider", "subject"], name="identity_once")
+        ]
+
+
+class SamlAnswer(Record):
+    """An assertion that held: never taken again, and only by the browser that asked for it."""
+
+    provider = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="+")
+    #: Its own id, and the one of the request it answers.
+    assertion = models.CharField(max_length=255)
+    request = models.CharField(max_length=64)
+    #: SHA-256 of what the browser is sent on with.
+    code = models.CharField(max_length=64, unique=True)
+    #: The fields of `Seen`, until it is taken.
+    seen = models.JSONField(default=dict)
+    proved_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)
+    #: From then on it would be refused for its age alone.
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "assertion"], name="assertion_once")
         ]
 
 

@@ -1,6 +1,6 @@
 // The form of an identity provider: what each kind asks for, whose people it answers for, and what they get here.
 import { useQuery } from "@tanstack/react-query";
-import { Button, Form, type FormInstance, Input, Select, Space, Switch } from "antd";
+import { Alert, Button, Form, type FormInstance, Input, Select, Space, Switch } from "antd";
 import { groupsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { ProviderIn, ProviderOut } from "@/api/generated/types.gen";
 import { useMay } from "@/shell/session";
@@ -25,6 +25,7 @@ export type Given = {
 const ASKED: Record<Kind, [name: string, required: boolean, example: string][]> = {
   oidc: [["issuer", true, "https://id.example.com"], ["client_id", true, ""], ["scopes", false, "openid email profile"], ["groups_claim", false, "groups"]],
   ldap: [["url", true, "ldaps://ldap.example.com"], ["base_dn", true, "dc=example,dc=com"], ["bind_dn", false, "cn=reader,dc=example,dc=com"], ["user_filter", false, "(mail={name})"], ["group_base", false, "ou=groups,dc=example,dc=com"]],
+  saml: [["metadata_url", false, "https://id.example.com/metadata"], ["metadata", false, "<EntityDescriptor …>"], ["email_attribute", false, "mail"], ["name_attribute", false, "displayName"], ["groups_attribute", false, "groups"]],
 };
 
 const READY = ["reader", "operator", "owner"];
@@ -64,17 +65,20 @@ export function ProviderFields({ form, there }: { form: FormInstance<Given>; the
           <Select options={(Object.keys(ASKED) as Kind[]).map((each) => ({ value: each, label: t(`provider.kind.${each}`) }))} />
         </Form.Item>
       )}
+      {kind === "saml" && there === undefined && <Alert type="info" className="spaced" title={t("provider.after")} />}
       <Form.Item name="name" label={tui("name")} extra={t("provider.name.extra")} rules={[{ required: true, max: 63 }]}>
         <Input autoComplete="off" />
       </Form.Item>
       {ASKED[kind].map(([name, required, example]) => (
         <Form.Item key={`${kind}.${name}`} name={["settings", name]} label={t(`setting.${name}` as "setting.issuer")} rules={[{ required }]}>
-          <Input autoComplete="off" placeholder={example} />
+          {name === "metadata" ? <Input.TextArea rows={4} spellCheck={false} placeholder={example} /> : <Input autoComplete="off" placeholder={example} />}
         </Form.Item>
       ))}
-      <Form.Item name="secret" label={t(`provider.secret.${kind}`)} extra={there?.has_secret === true ? t("provider.secret.kept") : t("provider.secret.extra")}>
-        <Input.Password autoComplete="new-password" visibilityToggle={false} />
-      </Form.Item>
+      {kind !== "saml" && (
+        <Form.Item name="secret" label={t(`provider.secret.${kind}`)} extra={there?.has_secret === true ? t("provider.secret.kept") : t("provider.secret.extra")}>
+          <Input.Password autoComplete="new-password" visibilityToggle={false} />
+        </Form.Item>
+      )}
       <Form.Item name="domains" label={t("provider.domains")} extra={t("provider.domains.extra")}>
         <Select mode="tags" open={false} suffix={null} tokenSeparators={[",", " "]} placeholder="example.com" />
       </Form.Item>

@@ -18,10 +18,12 @@ import { FormDialog } from "@/ui/FormDialog";
 import { ListTable } from "@/ui/ListTable";
 import { words as uiWords } from "@/ui/words";
 import { words } from "./entryWords";
+import { ProveDomains } from "./ProveDomains";
+import { Registered } from "./Registered";
 import { bodyOf, type Given, givenOf, ProviderFields } from "./ProviderFields";
 
 /** Where it is, whatever its kind calls that. */
-const placeOf = ({ settings }: ProviderOut) => ["issuer", "url", "entity_id"].map((name) => settings[name]).find((value) => typeof value === "string") ?? "";
+const placeOf = ({ settings }: ProviderOut) => ["issuer", "url", "metadata_url"].map((name) => settings[name]).find((value) => typeof value === "string") ?? "";
 
 const quiet = { meta: { quiet: true } };
 
@@ -39,7 +41,7 @@ export function Providers() {
     onSuccess: ({ trouble }) =>
       trouble === "" ? notification.success({ title: t("provider.answers") }) : notification.error({ title: t("provider.trouble"), description: trouble, duration: 0 }),
   });
-  const redirect = found.data?.data.find((each) => each.redirect_uri !== "")?.redirect_uri;
+  const redirect = found.data?.data.find((each) => each.kind === "oidc")?.redirect_uri;
   return (
     <>
       {redirect !== undefined && (
@@ -81,8 +83,30 @@ export function Providers() {
               </Space>
             ),
           },
-          { title: t("provider.domains"), render: (_, row) => row.domains.map((each) => <Tag key={each}>{each}</Tag>) },
-          { title: t("provider.where"), render: (_, row) => <code className="clip">{placeOf(row)}</code> },
+          {
+            title: t("provider.domains"),
+            render: (_, row) =>
+              row.domains.map((each) => (
+                <Tag key={each} color={row.unproved_domains.includes(each) ? "warning" : undefined}>
+                  {each}
+                  {row.unproved_domains.includes(each) && ` (${t("provider.domains.unproved")})`}
+                </Tag>
+              )),
+          },
+          {
+            title: t("provider.where"),
+            render: (_, row) =>
+              row.kind === "saml" ? (
+                <>
+                  <div>{t("provider.entity")}</div>
+                  <Registered text={row.entity_id} />
+                  <div>{t("provider.answers_to")}</div>
+                  <Registered text={row.redirect_uri} />
+                </>
+              ) : (
+                <code className="clip">{placeOf(row)}</code>
+              ),
+          },
           {
             title: tui("actions"),
             render: (_, row) =>
@@ -91,6 +115,7 @@ export function Providers() {
                   <Button loading={check.isPending} onClick={() => check.mutate({ path: { provider_id: row.id } })}>
                     {t("provider.check")}
                   </Button>
+                  {row.unproved_domains.length > 0 && <ProveDomains id={row.id} />}
                   <FormDialog<Given>
                     width={640}
                     label={tui("edit")}

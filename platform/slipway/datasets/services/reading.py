@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 import msgspec
 
 from slipway.core import parsing
-from slipway.datasets.services.unpack import Unreadable
+from slipway.datasets.services.unpack import Stream, Unreadable
 from slipway_contracts.formats import (
     HEAD_BYTES,
     LIMITS,
@@ -38,7 +38,7 @@ _OTHER_UNICODE = {
 Found = tuple[int, Any]
 
 
-class Text(io.RawIOBase):
+class Text(Stream):
     """A stream with its beginning looked at: format detected, byte order mark taken off."""
 
     def __init__(self, stream: BinaryIO, given: Format | None) -> None:
@@ -65,20 +65,12 @@ class Text(io.RawIOBase):
             else detect(self._head, whole=whole)
         )
 
-    def readable(self) -> bool:
-        return True
-
     def read(self, size: int = -1) -> bytes:
         if self._head:
             size = len(self._head) if size < 0 else size
             data, self._head = self._head[:size], self._head[size:]
             return data
         return self._stream.read(size)
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _read_up_to(stream: BinaryIO, size: int) -> bytes:

@@ -33,7 +33,19 @@ class Unreadable(Exception):
         self.fault = fault
 
 
-class Plain(io.RawIOBase):
+class Stream(io.RawIOBase):
+    """A stream to be read, for classes that say how `read` goes."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Plain(Stream):
     """A stream of unpacked bytes that stops a bomb and says what is wrong with broken packing."""
 
     def __init__(
@@ -42,9 +54,6 @@ class Plain(io.RawIOBase):
         self._source, self._budget, self._packed = source, budget, packed
         #: Bytes given out so far.
         self.count = 0
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -58,11 +67,6 @@ class Plain(io.RawIOBase):
         if self._packed is not None:
             self._budget.weigh(out=self.count, packed=self._packed())
         return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class Budget:
@@ -123,14 +127,11 @@ def _seekable(source: BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
     return cast(BinaryIO, file)
 
 
-class _Rewound(io.RawIOBase):
+class _Rewound(Stream):
     """A stream whose first bytes were looked at; may be rewound only before going past them."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self._head, self._rest, self._at = head, rest, 0
-
-    def readable(self) -> bool:
-        return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
         if self._at > len(self._head) or offset or whence:
@@ -148,11 +149,6 @@ class _Rewound(io.RawIOBase):
             data = self._rest.read(size)
         self._at += len(data)
         return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _zip_entries(

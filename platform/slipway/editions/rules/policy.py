@@ -18,6 +18,8 @@ class Policy:
     grace_days: int
     #: People may sign up by themselves, where letters can be sent and a trial credit is set.
     sign_up: bool
+    #: Organisations are strangers to each other: who claims a mail domain must prove it.
+    proves_domains: bool
 
 
 EDITIONS = {
@@ -27,6 +29,7 @@ EDITIONS = {
         trial_days=0,
         grace_days=0,
         sign_up=True,
+        proves_domains=True,
     ),
     "private": Policy(
         about="on the customer's own terms: a licence for software, an appliance or a lease",
@@ -34,6 +37,7 @@ EDITIONS = {
         trial_days=30,
         grace_days=30,
         sign_up=False,
+        proves_domains=False,
     ),
 }
 #: Ways in which a private edition is sold. An appliance is bound to its hardware.

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +14,7 @@ from rest_framework.response import Response
 from slipway.core import lifecycle
 from slipway.core.editing import Guarded
 from slipway.core.errors import Detail, Invalid, NotFound
-from slipway.core.http import Named
+from slipway.core.http import Given, Named
 from slipway.core.models import Event
 from slipway.registry import services
 from slipway.registry.api import shapes
@@ -25,18 +24,13 @@ from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 
 
-class View(GenericAPIView[Any]):
+class View(Given, GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class: Any = shapes.ModelVersionOut
 
     @property
     def project_id(self) -> UUID:
         return UUID(str(self.request.user.project_id))
-
-    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        given = kind(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
 
     def version(self, version_id: UUID) -> ModelVersion:
         return facts.version_row(project_id=self.project_id, version_id=version_id)

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core.errors import NotSignedIn
-from slipway.core.http import Whole
+from slipway.core.http import Given, Whole
 from slipway.tenancy.api.signon import begin_session
 from slipway.tenancy.authentication import PersonAuthentication
 from slipway.tenancy.models import FactorKind, ProviderKind
@@ -82,7 +82,7 @@ class OptionsOut(serializers.Serializer[Any]):
     options = serializers.DictField(help_text="For PublicKeyCredential.parse…OptionsFromJSON().")
 
 
-class Own(GenericAPIView[Any]):
+class Own(Given, GenericAPIView[Any]):
     """What belongs to whoever is signed in."""
 
     authentication_classes: ClassVar = [PersonAuthentication]
@@ -105,11 +105,6 @@ class Own(GenericAPIView[Any]):
         session[entry.SHOWN] = seen.stored() | {"second_factor": True}
         # Whoever else had this session's key loses it.
         update_session_auth_hash(self.request._request, self.request.user)
-
-    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        given = kind(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
 
     @property
     def address(self) -> str:

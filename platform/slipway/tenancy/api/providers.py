@@ -16,7 +16,8 @@ from slipway.core.editing import Guarded
 from slipway.core.http import Whole
 from slipway.tenancy.models import IdentityProvider, Organisation, ProviderKind
 from slipway.tenancy.services import Level
-from slipway.tenancy.services.signon import providers
+from slipway.tenancy.services.signon import domains, providers
+from slipway.tenancy.services.signon.saml.described import Here
 
 
 class ProviderChange(serializers.Serializer[Any]):
@@ -24,7 +25,8 @@ class ProviderChange(serializers.Serializer[Any]):
     settings = serializers.DictField(
         required=False,
         help_text="oidc: issuer, client_id, scopes, groups_claim. ldap: url, base_dn, bind_dn, "
-        "user_filter, group_base.",
+        "user_filter, group_base. saml: metadata or metadata_url, email_attribute, "
+        "name_attribute, groups_attribute.",
     )
     secret = serializers.CharField(
         max_length=4096, required=False, allow_blank=True, write_only=True,
@@ -59,11 +61,17 @@ class ProviderOut(serializers.Serializer[Any]):
     settings = serializers.DictField()
     has_secret = serializers.SerializerMethodField()
     domains = serializers.SerializerMethodField()
+    unproved_domains = serializers.SerializerMethodField(
+        help_text="Nobody is sent here for these before they are proved."
+    )
     groups = serializers.DictField(child=serializers.UUIDField())
     default_role = serializers.CharField()
     enabled = serializers.BooleanField()
     redirect_uri = serializers.SerializerMethodField(
-        help_text="To be registered with the provider; empty for LDAP."
+        help_text="To be registered with the provider; empty for LDAP. For SAML where answers go."
+    )
+    entity_id = serializers.SerializerMethodField(
+        help_text="For SAML what the provider calls us, and where our metadata is; else empty."
     )
     created_at = serializers.DateTimeField()
 
@@ -73,13 +81,62 @@ class ProviderOut(serializers.Serializer[Any]):
     def get_domains(self, row: IdentityProvider) -> list[str]:
         return sorted(domain.name for domain in row.domains.all())
 
+    def get_unproved_domains(self, row: IdentityProvider) -> list[str]:
+        return sorted(domain.name for domain in row.domains.all() if domain.proved_at is None)
+
     def get_redirect_uri(self, row: IdentityProvider) -> str:
+        if row.kind == ProviderKind.SAML:
+            return saml_here(row).answers_to
         return "" if row.kind == ProviderKind.LDAP else redirect_uri()
+
+    def get_entity_id(self, row: IdentityProvider) -> str:
+        return saml_here(row).entity_id if row.kind == ProviderKind.SAML else ""
 
 
 def redirect_uri() -> str:
-    """Where a provider sends the browser back to."""
+    """Where an OpenID provider sends the browser back to."""
     return f"{settings.PUBLIC_URL}/api/v1/sign-on/callback"
+
+
+def saml_here(row: IdentityProvider) -> Here:
+    """What a SAML provider knows of us; each knows us by another name."""
+    entity_id = f"{settings.PUBLIC_URL}/api/v1/sign-on/saml/{row.pk}"
+    return Here(entity_id=entity_id, answers_to=f"{entity_id}/answer")
+
+
+class DomainOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    proved_at = serializers.DateTimeField(allow_null=True)
+    record = serializers.CharField(help_text="Where the TXT record that proves it is to be.")
+    value = serializers.CharField(help_text="What it says.")
+    trouble = serializers.CharField(help_text="Why a look did not prove it; else empty.")
+
+
+class DomainsView(GenericAPIView[Any]):
+    """Mail domains of a provider, and how they are proved; POST looks for the records now."""
+
+    module = "organisation"
+    levels: ClassVar = {"POST": Level.FULL}
+    serializer_class = DomainOut
+    pagination_class = Whole
+    audited = True
+    waits = True
+
+    @extend_schema(operation_id="identity_providers_domains_list", responses=DomainOut(many=True))
+    def get(self, request: Request, provider_id: UUID) -> Response:
+        row = providers.provider(principal=request.user, provider_id=provider_id)
+        return self.listed(domains.claims(row))
+
+    @extend_schema(
+        operation_id="identity_providers_domains_prove", request=None,
+        responses=DomainOut(many=True),
+    )  # fmt: skip
+    def post(self, request: Request, provider_id: UUID) -> Response:
+        row = providers.provider(principal=request.user, provider_id=provider_id)
+        return self.listed(domains.prove(row))
+
+    def listed(self, found: list[domains.Claim]) -> Response:
+        return self.get_paginated_response(DomainOut(self.paginate_queryset(found), many=True).data)
 
 
 class ProvidersView(GenericAPIView[Any]):

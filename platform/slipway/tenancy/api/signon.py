@@ -22,10 +22,11 @@ from rest_framework.response import Response
 from slipway.core import together
 from slipway.core.errors import Forbidden, NotFound, Refused
 from slipway.core.http import Whole, error_body
-from slipway.tenancy.api.providers import redirect_uri
+from slipway.tenancy.api.providers import redirect_uri, saml_here
 from slipway.tenancy.models import IdentityProvider, ProviderKind, User
 from slipway.tenancy.services import entry, own, principals
 from slipway.tenancy.services.signon import joining, oidc, providers
+from slipway.tenancy.services.signon.saml import asked
 from slipway.tenancy.services.signon.seen import Seen, Untrusted
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class OffersView(GenericAPIView[Any]):
         return self.get_paginated_response(OfferOut(page, many=True).data)
 
 
-class _Door(GenericAPIView[Any]):
+class Door(GenericAPIView[Any]):
     """What a browser is sent through by its address bar: answers are redirects."""
 
     authentication_classes: ClassVar[list[Any]] = []
@@ -77,7 +78,7 @@ class _Door(GenericAPIView[Any]):
     def back(self, request: Request, error: Refused) -> Response:
         """To the sign-in page, with a code that it has words for."""
         logger.warning("sign-on failed: %s", error.message)
-        answer = _to(f"/?sign-in={error.code}", error_body(error.code, error.message))
+        answer = to(f"/?sign-in={error.code}", error_body(error.code, error.message))
         answer.refused = True
         return answer
 
@@ -96,10 +97,10 @@ class _Door(GenericAPIView[Any]):
         principal = principals.principal_of_session(user=user, project_id=None, seen=shown)
         begin_session(request, user, shown)
         request.user = principal
-        return _to(left["next"])
+        return to(left["next"])
 
 
-class LeaveView(_Door):
+class LeaveView(Door):
     """Send the browser to a provider; `next` is where it ends up in the console."""
 
     @extend_schema(
@@ -118,20 +119,30 @@ class LeaveView(_Door):
             "user": signed_in.pk if signed_in.is_authenticated else None,
         }
         try:
-            if provider.kind != ProviderKind.OIDC:
-                raise NotFound(f"{provider.name} is asked with a name and a password.")
-            begun = oidc.Begun.fresh(provider)
-            hint = request.query_params.get("hint", "")[:320]
-            address = oidc.leave_for(
-                provider, begun, redirect_uri=redirect_uri(), hint=hint, anew=anew
-            )
+            begun, address = self.leave(request, provider, anew=anew)
         except Refused as error:
             return self.back(request, error)
         session[LEFT] = asdict(begun) | left
-        return _to(address)
+        return to(address)
+
+    def leave(
+        self, request: Request, provider: IdentityProvider, *, anew: bool
+    ) -> tuple[oidc.Begun | asked.Begun, str]:
+        """What the session keeps meanwhile, and the provider's address."""
+        if provider.kind == ProviderKind.SAML:
+            by_saml = asked.Begun.fresh(provider)
+            here, now = saml_here(provider), timezone.now()
+            return by_saml, asked.leave_for(provider, by_saml, here=here, anew=anew, now=now)
+        if provider.kind != ProviderKind.OIDC:
+            raise NotFound(f"{provider.name} is asked with a name and a password.")
+        begun = oidc.Begun.fresh(provider)
+        hint = request.query_params.get("hint", "")[:320]
+        return begun, oidc.leave_for(
+            provider, begun, redirect_uri=redirect_uri(), hint=hint, anew=anew
+        )
 
 
-class CallbackView(_Door):
+class CallbackView(Door):
     """Where OpenID providers send the browser back to."""
 
     #: A session begins here, though by GET; what does is recorded.
@@ -145,19 +156,19 @@ class CallbackView(_Door):
         responses={302: None},
     )
     def get(self, request: Request) -> Response:
-        asked = request.query_params
+        given = request.query_params
         try:
             left = request._request.session.pop(LEFT, None)
-            if left is None or "state" not in left or asked.get("state") != left["state"]:
+            if left is None or "state" not in left or given.get("state") != left["state"]:
                 raise Untrusted("the answer belongs to no sign-on of this browser")
             provider = self.enabled(left["provider"])
-            if "error" in asked:
-                raise Forbidden(f"{provider.name} refused: {asked['error'][:100]}")
+            if "error" in given:
+                raise Forbidden(f"{provider.name} refused: {given['error'][:100]}")
             begun = oidc.Begun(
                 **{name: left[name] for name in ("provider", "state", "nonce", "verifier")}
             )
             seen = oidc.come_back(
-                provider, begun, code=asked.get("code", ""), issuer=asked.get("iss", ""),
+                provider, begun, code=given.get("code", ""), issuer=given.get("iss", ""),
                 redirect_uri=redirect_uri(), anew=left["anew"],
             )  # fmt: skip
             return self.enter(request, provider, seen, left)
@@ -188,5 +199,6 @@ def local(path: str) -> str:
     return path if plain and not path.startswith(("//", "/\\")) and "\\" not in path else "/"
 
 
-def _to(address: str, data: Any = None) -> Response:
-    return Response(data, status=302, headers={"location": address, "cache-control": "no-store"})
+def to(address: str, data: Any = None, *, status: int = 302) -> Response:
+    """Send the browser to an address; `data` is for the audit log."""
+    return Response(data, status=status, headers={"location": address, "cache-control": "no-store"})

@@ -70,7 +70,7 @@ def create_organisation(*, name: str) -> Organisation:
         with transaction.atomic():
             return Organisation.objects.create(name=name)
     except IntegrityError as error:
-        raise _taken("organisation", name) from error
+        raise taken("organisation", name) from error
 
 
 def create_project(*, organisation_id: UUID, name: str) -> Project:
@@ -78,7 +78,7 @@ def create_project(*, organisation_id: UUID, name: str) -> Project:
         with transaction.atomic():
             return Project.objects.create(organisation_id=organisation_id, name=name)
     except IntegrityError as error:
-        raise _taken("project", name) from error
+        raise taken("project", name) from error
 
 
 def rename_project(*, principal: Principal, project_id: UUID, name: str) -> Project:
@@ -88,7 +88,7 @@ def rename_project(*, principal: Principal, project_id: UUID, name: str) -> Proj
         with transaction.atomic():
             project.save(update_fields=["name"])
     except IntegrityError as error:
-        raise _taken("project", name) from error
+        raise taken("project", name) from error
     return project
 
 
@@ -123,7 +123,8 @@ def own_project(*, principal: Principal, project_id: UUID) -> Project:
     return project
 
 
-def _taken(what: str, name: str) -> Conflict:
+def taken(what: str, name: str) -> Conflict:
+    """That a name is in use: `what` is the kind of thing, such as `project`."""
     return Conflict(
         f"There is a {what} called {name} already.",
         Detail(field="name", rule="not taken", value=name, fix="choose another name"),

@@ -14,6 +14,7 @@ from slipway.tenancy.models import CustomRole, Group, Membership, Role
 from slipway.tenancy.services import grants
 from slipway.tenancy.services.people import person_in
 from slipway.tenancy.services.principals import Principal, levels_of
+from slipway.tenancy.services.projects import taken
 
 
 def groups_of(*, organisation_id: UUID) -> list[Group]:
@@ -33,7 +34,7 @@ def create_group(*, principal: Principal, name: str, people: Sequence[str]) -> G
             made = Group.objects.create(organisation_id=principal.organisation_id, name=name)
             _set_people(made, principal, people)
     except IntegrityError as error:
-        raise _taken("group", name) from error
+        raise taken("group", name) from error
     return made
 
 
@@ -44,7 +45,7 @@ def rename_group(*, principal: Principal, group_id: UUID, name: str) -> Group:
         with transaction.atomic():
             found.save(update_fields=["name"])
     except IntegrityError as error:
-        raise _taken("group", name) from error
+        raise taken("group", name) from error
     return found
 
 
@@ -80,7 +81,7 @@ def role(*, principal: Principal, role_id: UUID) -> CustomRole:
 
 def create_role(*, principal: Principal, name: str, levels: Mapping[str, Any]) -> CustomRole:
     if name in Role.values:
-        raise _taken("role", name)
+        raise taken("role", name)
     stored = _levels(principal, levels)
     try:
         with transaction.atomic():
@@ -88,7 +89,7 @@ def create_role(*, principal: Principal, name: str, levels: Mapping[str, Any]) -
                 organisation_id=principal.organisation_id, name=name, levels=stored
             )
     except IntegrityError as error:
-        raise _taken("role", name) from error
+        raise taken("role", name) from error
 
 
 def change_role(*, principal: Principal, role_id: UUID, levels: Mapping[str, Any]) -> CustomRole:
@@ -126,10 +127,3 @@ def _own(model: type[Any], principal: Principal, row_id: UUID, what: str) -> Any
     if row is None:
         raise NotFound(f"There is no such {what} in this organisation.")
     return row
-
-
-def _taken(what: str, name: str) -> Conflict:
-    return Conflict(
-        f"There is a {what} called {name} already.",
-        Detail(field="name", rule="not taken", value=name, fix="choose another name"),
-    )

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from slipway.core.editing import Guarded
-from slipway.core.http import Named
+from slipway.core.http import Given, Named
 from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 from slipway.traffic import services
@@ -69,7 +69,7 @@ class ExternalOut(serializers.ModelSerializer[External]):
         ]
 
 
-class _View(GenericAPIView[Any]):
+class _View(Given, GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class: Any = ExternalOut
 
@@ -77,11 +77,6 @@ class _View(GenericAPIView[Any]):
         return services.external_row(
             project_id=self.request.user.project_id, external_id=external_id
         )
-
-    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        given = kind(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
 
 
 class ExternalsView(_View):

@@ -8,15 +8,14 @@ from slipway.door.api import (
     moderate,
 )
 from slipway.door.api.document.words import (
-    AFTER,
     FREE,
     ORDER,
+    PAGE,
     STRING,
     Operation,
     Query,
     Schema,
     gone,
-    limit,
     listed,
     many,
     one_of,
@@ -25,7 +24,6 @@ from slipway.door.api.document.words import (
 )
 from slipway.door.services import moderation, response_asks
 
-_PAGE = (AFTER, limit(100))
 _MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
 _MESSAGE: Schema = {
     "type": "object",
@@ -124,7 +122,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "get": Operation(
             id="listChatCompletions", tells="Those that were stored, oldest first.",
-            answer=listed(ref("ChatCompletion")), query=(*_PAGE, ORDER, Query(name="model")),
+            answer=listed(ref("ChatCompletion")), query=(*PAGE, ORDER, Query(name="model")),
         ),
     },
     _STORED: {
@@ -140,7 +138,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_STORED}/messages": {
         "get": Operation(
             id="listChatMessages", tells="What was asked.", answer=listed(FREE),
-            query=(*_PAGE, ORDER),
+            query=(*PAGE, ORDER),
         )
     },
     _RESPONSE: {
@@ -163,7 +161,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_RESPONSE}/input_items": {
         "get": Operation(
             id="listInputItems", tells="What was asked.", answer=listed(FREE),
-            query=(*_PAGE, ORDER),
+            query=(*PAGE, ORDER),
         )
     },
     "/conversations": {
@@ -186,7 +184,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_CONVERSATION}/items": {
         "get": Operation(
             id="listConversationItems", tells="Its items, newest first.", answer=listed(FREE),
-            query=(*_PAGE, ORDER),
+            query=(*PAGE, ORDER),
         ),
         "post": Operation(
             id="addConversationItems", tells="Add up to 20.", answer=listed(FREE),

@@ -14,6 +14,7 @@ from slipway.door.api.document.words import (
     AFTER,
     FREE,
     ORDER,
+    PAGE,
     STRING,
     Operation,
     Query,
@@ -26,7 +27,6 @@ from slipway.door.api.document.words import (
     thing,
 )
 
-_PAGE = (AFTER, limit(100))
 _FILE: Schema = {"type": "string", "format": "binary"}
 _JOB = "/fine_tuning/jobs/{job_id}"
 _CHECKPOINT = "/fine_tuning/checkpoints/{checkpoint}"
@@ -81,7 +81,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/fine_tuning/jobs": {
         "get": Operation(
             id="listFineTuningJobs", tells="Jobs, newest first.",
-            answer=listed(ref("FineTuningJob")), query=_PAGE,
+            answer=listed(ref("FineTuningJob")), query=PAGE,
         ),
         "post": Operation(
             id="createFineTuningJob", tells="Tune a model with a file.",
@@ -106,7 +106,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_JOB}/checkpoints": {
         "get": Operation(
             id="listFineTuningCheckpoints", tells="Checkpoints, newest first.",
-            answer=listed(ref("FineTuningCheckpoint")), query=_PAGE,
+            answer=listed(ref("FineTuningCheckpoint")), query=PAGE,
         )
     },
     f"{_CHECKPOINT}/permissions": {
@@ -114,7 +114,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             id="listCheckpointPermissions", tells="Projects that may ask it.",
             answer=listed(ref("CheckpointPermission")),
             query=(
-                *_PAGE, Query(name="project_id"),
+                *PAGE, Query(name="project_id"),
                 Query(name="order", schema=one_of("ascending", "descending")),
             ),
         ),
@@ -143,7 +143,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/batches": {
         "get": Operation(
             id="listBatches", tells="Batches, newest first.", answer=listed(ref("Batch")),
-            query=(*_PAGE, ORDER),
+            query=(*PAGE, ORDER),
         ),
         "post": Operation(
             id="createBatch", tells="Have the requests of a file asked.", answer=ref("Batch"),
@@ -165,7 +165,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "get": Operation(
             id="listEvals", tells="Evals, oldest first.", answer=listed(ref("Eval")),
             query=(
-                *_PAGE, ORDER,
+                *PAGE, ORDER,
                 Query(name="order_by", schema=one_of("created_at", "updated_at")),
             ),
         ),
@@ -187,7 +187,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/evals/{eval_id}/runs": {
         "get": Operation(
             id="listEvalRuns", tells="Runs, oldest first.", answer=listed(ref("EvalRun")),
-            query=(*_PAGE, ORDER, Query(name="status")),
+            query=(*PAGE, ORDER, Query(name="status")),
         ),
         "post": Operation(
             id="createEvalRun", tells="Judge a model, or answers at hand.", answer=ref("EvalRun"),
@@ -212,7 +212,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "get": Operation(
             id="listOutputItems", tells="Rows, as they stand in the source.",
             answer=listed(ref("OutputItem")),
-            query=(*_PAGE, ORDER, Query(name="status", schema=one_of("pass", "fail", "error"))),
+            query=(*PAGE, ORDER, Query(name="status", schema=one_of("pass", "fail", "error"))),
         )
     },
     f"{_RUN}/output_items/{{item_id}}": {

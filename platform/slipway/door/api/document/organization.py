@@ -6,6 +6,7 @@ from slipway.door.api.document.words import (
     AFTER,
     BOOLEAN,
     ORDER,
+    PAGE,
     STRING,
     Operation,
     Query,
@@ -21,7 +22,6 @@ from slipway.door.api.document.words import (
 )
 from slipway.door.api.organization import keys, limits, people, places, spend_alerts, usage
 
-_PAGE = (AFTER, limit(100))
 _P = "/organization/projects/{project_id}"
 _TIME: Schema = {"type": "integer", "minimum": 0, "maximum": 9_999_999_999}
 
@@ -41,7 +41,7 @@ def _alerts(path: str, kind: str, name: str) -> dict[str, dict[str, Operation]]:
         f"{path}/spend_alerts": {
             "get": Operation(
                 id=f"list{name}s", tells="Who is mailed of how much, oldest first.",
-                answer=listed(one), query=(*_PAGE, ORDER, Query(name="before")),
+                answer=listed(one), query=(*PAGE, ORDER, Query(name="before")),
             ),
             "post": Operation(
                 id=f"create{name}", tells="Mail people when so much was spent in a month.",
@@ -94,7 +94,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/organization/projects": {
         "get": Operation(
             id="listProjects", tells="Projects, oldest first.", answer=listed(ref("Project")),
-            query=(*_PAGE, Query(name="include_archived", schema=BOOLEAN)),
+            query=(*PAGE, Query(name="include_archived", schema=BOOLEAN)),
         ),
         "post": Operation(
             id="createProject", tells="A new project.", answer=ref("Project"), body=places._Project
@@ -114,7 +114,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_P}/users": {
         "get": Operation(
             id="listProjectUsers", tells="People with a role in it.",
-            answer=listed(ref("ProjectUser")), query=_PAGE,
+            answer=listed(ref("ProjectUser")), query=PAGE,
         ),
         "post": Operation(
             id="addProjectUser", tells="Give somebody of the organisation a role.",
@@ -136,7 +136,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "get": Operation(
             id="listProjectKeys", tells="Keys that were not revoked.",
             answer=listed(ref("ProjectKey")),
-            query=(*_PAGE, Query(name="owner_project_access",
+            query=(*PAGE, Query(name="owner_project_access",
                                  schema=one_of("active", "inactive", "any"))),
         )
     },
@@ -150,7 +150,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_P}/service_accounts": {
         "get": Operation(
             id="listServiceAccounts", tells="Members that are programs.",
-            answer=listed(ref("ServiceAccount")), query=_PAGE,
+            answer=listed(ref("ServiceAccount")), query=PAGE,
         ),
         "post": Operation(
             id="createServiceAccount", tells="A new one, with a key whose secret is shown once.",
@@ -177,7 +177,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     f"{_P}/rate_limits": {
         "get": Operation(
             id="listRateLimits", tells="Limits of all its keys together.",
-            answer=listed(ref("RateLimit")), query=_PAGE,
+            answer=listed(ref("RateLimit")), query=PAGE,
         )
     },
     f"{_P}/rate_limits/{{limit_id}}": {
@@ -217,7 +217,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/organization/users": {
         "get": Operation(
             id="listUsers", tells="Everybody with any role in the organisation.",
-            answer=listed(ref("OrganizationUser")), query=(*_PAGE, _array("emails")),
+            answer=listed(ref("OrganizationUser")), query=(*PAGE, _array("emails")),
         )
     },
     "/organization/users/{user_id}": {
@@ -236,7 +236,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/organization/invites": {
         "get": Operation(
             id="listInvites", tells="Invites, accepted and expired ones too.",
-            answer=listed(ref("Invite")), query=_PAGE,
+            answer=listed(ref("Invite")), query=PAGE,
         ),
         "post": Operation(
             id="createInvite", tells="A link into one project.", answer=ref("Invite"),
@@ -285,7 +285,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/organization/admin_api_keys": {
         "get": Operation(
             id="listAdminKeys", tells="Keys for this plane.", answer=listed(ref("AdminKey")),
-            query=(*_PAGE, ORDER),
+            query=(*PAGE, ORDER),
         ),
         "post": Operation(
             id="createAdminKey", tells="A new one; its secret, `value`, is shown once.",
@@ -303,7 +303,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "get": Operation(
             id="listAuditLogs", tells="Events, newest first.", answer=listed(ref("AuditEvent")),
             query=(
-                *_PAGE, Query(name="before"),
+                *PAGE, Query(name="before"),
                 *(_array(name) for name in ("event_types", "project_ids", "actor_ids",
                                             "actor_emails", "resource_ids")),
                 *(Query(name=f"effective_at[{word}]", schema=_TIME)

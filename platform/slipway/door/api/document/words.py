@@ -65,6 +65,10 @@ def limit(most: int) -> Query:
     return Query(name="limit", schema={"type": "integer", "minimum": 1, "maximum": most})
 
 
+#: What most lists are asked with.
+PAGE = (AFTER, limit(100))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One method of one path. `body` is the struct its JSON is read into, or a schema."""

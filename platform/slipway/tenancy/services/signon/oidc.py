@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +18,14 @@ from urllib.parse import quote, urlencode
 import jwt
 
 from slipway.core import outward
-from slipway.core.errors import Invalid
 from slipway.tenancy.models import IdentityProvider
+from slipway.tenancy.services.signon import published
 from slipway.tenancy.services.signon.seen import ProviderDown, Seen, Untrusted, secret_of, texts
 
 #: Signatures with public keys only: none with a shared secret, and never none at all.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
                "EdDSA"]  # fmt: skip
 _LEEWAY_SECONDS = 60
-_KEPT_SECONDS = 300
 #: A key that is not known makes us look again, but not more often than this.
 _LOOK_AGAIN_SECONDS = 5
 
@@ -110,36 +108,10 @@ def come_back(
     )
 
 
-class _Kept:
-    """What providers publish, kept for minutes; one for the process, safe for threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: dict[str, tuple[float, dict[str, Any]]] = {}
-
-    def get(self, url: str, *, younger_than_seconds: float = _KEPT_SECONDS) -> dict[str, Any]:
-        """The JSON object behind an URL. ProviderDown where there is none."""
-        with self._lock:
-            at, found = self._seen.get(url, (0.0, {}))
-        if found and time.monotonic() - at < younger_than_seconds:
-            return found
-        found = _object(_asked("GET", url), url)
-        with self._lock:
-            self._seen[url] = (time.monotonic(), found)
-        return found
-
-    def forget(self) -> None:
-        with self._lock:
-            self._seen.clear()
-
-
-kept = _Kept()
-
-
 def described(provider: IdentityProvider) -> dict[str, Any]:
     """What the provider says of itself (OpenID Connect Discovery 1.0). ProviderDown if nothing."""
     issuer = str(provider.settings["issuer"])
-    told = kept.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    told = published.kept.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     # A trailing slash is easily forgotten, and no other server's.
     if str(told.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):
         raise ProviderDown(f"{issuer} describes another issuer: {told.get('issuer')!r:.200}")
@@ -169,10 +141,10 @@ def _exchange(
     else:
         form |= {"client_id": client, "client_secret": secret}
     url = str(told["token_endpoint"])
-    answer = _asked("POST", url, headers=headers, body=urlencode(form).encode())
+    answer = published.ask("POST", url, headers=headers, body=urlencode(form).encode())
     if 400 <= answer.status < 500:
         raise Untrusted(f"the provider does not take the code: {_error_of(answer)}")
-    return _object(answer, url)
+    return published.json_object(answer, url)
 
 
 def _checked(
@@ -199,10 +171,10 @@ def _checked(
 def _key(jwks_uri: str, header: dict[str, Any]) -> Any:
     if header.get("alg") not in _ALGORITHMS:
         raise Untrusted(f"the identity token is signed by {str(header.get('alg'))[:20]!r}")
-    for younger in (_KEPT_SECONDS, _LOOK_AGAIN_SECONDS):
-        published = kept.get(jwks_uri, younger_than_seconds=younger).get("keys", [])
+    for younger in (published.KEPT_SECONDS, _LOOK_AGAIN_SECONDS):
+        known = published.kept.get(jwks_uri, younger_than_seconds=younger).get("keys", [])
         fitting = [
-            each for each in published
+            each for each in known
             if each.get("use", "sig") == "sig" and each.get("kid") == header.get("kid")
         ]  # fmt: skip
         if fitting:
@@ -212,34 +184,12 @@ def _key(jwks_uri: str, header: dict[str, Any]) -> Any:
 
 def _userinfo(told: dict[str, Any], access_token: str, subject: str) -> dict[str, Any]:
     url = str(told["userinfo_endpoint"])
-    answer = _asked("GET", url, headers={"authorization": f"Bearer {access_token}"})
+    answer = published.ask("GET", url, headers={"authorization": f"Bearer {access_token}"})
     if answer.status != 200:
         return {}
-    found = _object(answer, url)
+    found = published.json_object(answer, url)
     if found.get("sub") != subject:
         raise Untrusted("the provider answers for somebody else than the identity token names")
-    return found
-
-
-def _asked(method: str, url: str, **given: Any) -> outward.Answer:
-    try:
-        answer = outward.ask(method, url, **given)
-    except outward.NoAnswer as error:
-        raise ProviderDown(str(error)) from error
-    except Invalid as error:
-        raise ProviderDown(f"{url[:200]}: {error.message}") from error
-    if answer.status >= 500 or 300 <= answer.status < 400:
-        raise ProviderDown(f"{url[:200]} answers with status {answer.status}")
-    return answer
-
-
-def _object(answer: outward.Answer, url: str) -> dict[str, Any]:
-    try:
-        found = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        found = None
-    if answer.status != 200 or not isinstance(found, dict):
-        raise ProviderDown(f"{url[:200]} answers with status {answer.status} and no JSON object")
     return found
 
 

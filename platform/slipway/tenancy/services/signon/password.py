@@ -7,22 +7,19 @@ from uuid import UUID
 
 from slipway.core import together
 from slipway.core.errors import NotSignedIn
-from slipway.tenancy.models import IdentityProvider, ProviderKind, User
+from slipway.tenancy.models import ProviderKind, User
 from slipway.tenancy.services import signin
-from slipway.tenancy.services.signon import joining, ldap
+from slipway.tenancy.services.signon import domains, joining, ldap
 from slipway.tenancy.services.signon.seen import Untrusted
 
 
 def person(*, name: str, password: str, address: str, now: datetime) -> tuple[User, UUID | None]:
     """Who it is, and the organisation whose directory said so; None for an account of ours.
 
-    A directory is only asked about names below a mail domain that is its organisation's: nobody's
-    password is shown to another organisation. Raises as `signin.sign_in`, and what a provider may.
+    A directory is only asked about names below a mail domain proved to be its organisation's:
+    nobody's password is shown to another. Raises as `signin.sign_in`, and what a provider may.
     """
-    domain = name.rpartition("@")[2].lower()
-    provider = IdentityProvider.objects.filter(
-        kind=ProviderKind.LDAP, enabled=True, domains__name=domain
-    ).first()
+    provider = domains.provider_of(email=name).filter(kind=ProviderKind.LDAP).first()
     ours = User.objects.filter(username=name).first()
     if provider is None or (ours is not None and ours.has_usable_password()):
         user = signin.sign_in(user_name=name, password=password, address=address, now=now)

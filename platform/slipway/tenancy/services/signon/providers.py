@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,25 +10,29 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from slipway.core import outward, seal
-from slipway.core.errors import Conflict, Detail, Invalid, NotFound, Refused
+from slipway.core.errors import Detail, Invalid, NotFound, Refused
 from slipway.tenancy.models import (
     Group,
     IdentityProvider,
     Membership,
     ProviderKind,
     Role,
-    SignOnDomain,
 )
 from slipway.tenancy.services.principals import Principal, levels_of
-from slipway.tenancy.services.signon import ldap, oidc
+from slipway.tenancy.services.signon import domains as domains_of
+from slipway.tenancy.services.signon import ldap, oidc, published
+from slipway.tenancy.services.signon.saml import described
 from slipway.tenancy.services.signon.seen import purpose_of
 
-_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
+#: Characters; a federation's list of all its members is longer, and not what is asked for.
+_MOST_METADATA = 200_000
 #: What each kind asks for: name of the setting to whether it must be there.
 ASKED: dict[str, dict[str, bool]] = {
     ProviderKind.OIDC: {"issuer": True, "client_id": True, "scopes": False, "groups_claim": False},
     ProviderKind.LDAP: {"url": True, "base_dn": True, "bind_dn": False, "user_filter": False,
                         "group_base": False},
+    ProviderKind.SAML: {"metadata": False, "metadata_url": False, "email_attribute": False,
+                        "name_attribute": False, "groups_attribute": False},
 }  # fmt: skip
 
 
@@ -95,8 +98,7 @@ def delete(*, principal: Principal, provider_id: UUID) -> None:
 
 def offers(*, email: str) -> list[Offer]:
     """Providers that answer for people of a mail address; told to anybody, as pages must know."""
-    domain = email.rpartition("@")[2].strip().lower()
-    rows = IdentityProvider.objects.filter(domains__name=domain, enabled=True)
+    rows = domains_of.provider_of(email=email)
     return [Offer(id=row.pk, name=row.name, kind=row.kind) for row in rows.order_by("name", "pk")]
 
 
@@ -106,10 +108,13 @@ def try_out(*, principal: Principal, provider_id: UUID) -> str:
     try:
         if row.kind == ProviderKind.LDAP:
             ldap.try_out(row)
+        elif row.kind == ProviderKind.SAML:
+            published.kept.forget()
+            described.of(row)
         else:
-            oidc.kept.forget()
+            published.kept.forget()
             told = oidc.described(row)
-            oidc.kept.get(str(told["jwks_uri"]))
+            published.kept.get(str(told["jwks_uri"]))
     except Refused as error:
         return error.message
     return ""
@@ -128,34 +133,20 @@ def _store(row: IdentityProvider, principal: Principal, **given: Any) -> Identit
         principal.check_grant(levels_of(given_role), what="people who come in")
     if "secret" in given:
         secret = given["secret"]
+        if secret and row.kind == ProviderKind.SAML:
+            raise Invalid(
+                "SAML needs no secret: answers are signed with the provider's key.",
+                Detail(field="secret", rule="none for saml", fix="leave it out"),
+            )
         row.secret = seal.seal(secret, purpose=purpose_of(row)) if secret else ""
     try:
         with transaction.atomic():
             row.save()
             if "domains" in given:
-                _set_domains(row, given["domains"])
+                domains_of.claim(row, principal, given["domains"])
     except IntegrityError as error:
-        raise Conflict(
-            "There is a provider of that name already, or one of the domains belongs to another.",
-            Detail(field="name", rule="once in an organisation", value=row.name),
-            Detail(field="domains", rule="once in an installation",
-                   value=", ".join(given.get("domains", ()))),
-        ) from error  # fmt: skip
+        raise domains_of.conflict(given.get("domains", ())) from error
     return provider(principal=principal, provider_id=row.pk)
-
-
-def _set_domains(row: IdentityProvider, domains: Sequence[str]) -> None:
-    names = {domain.strip().lower() for domain in domains}
-    for name in sorted(names):
-        if len(name) > 253 or not _DOMAIN.fullmatch(name):
-            raise Invalid(
-                f"{name[:80]!r} is no mail domain.",
-                Detail(field="domains", rule="such as example.com", value=name),
-            )
-    SignOnDomain.objects.filter(provider=row).exclude(name__in=names).delete()
-    mine = set(SignOnDomain.objects.filter(provider=row).values_list("name", flat=True))
-    for name in sorted(names - mine):
-        SignOnDomain.objects.create(name=name, provider=row)
 
 
 def _groups(principal: Principal, given: Mapping[str, UUID]) -> dict[str, str]:
@@ -184,7 +175,7 @@ def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         several = isinstance(value, list) and all(isinstance(each, str) for each in value)
         wanted = several if name == "scopes" else isinstance(value, str)
-        if not wanted or len(str(value)) > 20_000:
+        if not wanted or len(str(value)) > (_MOST_METADATA if name == "metadata" else 20_000):
             faults.append(Detail(field=f"settings.{name}", rule="a text, or texts", value=value))
     if faults:
         raise Invalid(f"These are not the settings of a provider by {kind}.", *faults)
@@ -197,6 +188,8 @@ def _place(kind: str, settings: Mapping[str, Any]) -> Any:
     if kind == ProviderKind.LDAP:
         ldap.check_filter(str(settings.get("user_filter", ldap.USER_FILTER)))
         return ldap.place_of(str(settings["url"]))
+    if kind == ProviderKind.SAML:
+        return described.check(settings)
     return outward.place_of(str(settings["issuer"]))
 
 

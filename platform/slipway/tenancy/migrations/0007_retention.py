@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenancy', '0004_signed_in'),
+        ('tenancy', '0006_proved_domains'),
     ]
 
     operations = [
