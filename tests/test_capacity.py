@@ -253,3 +253,24 @@ def test_on_one_machine_the_machine_is_the_pool(admin: Any, owner: Any) -> None:
     assert found["queues"] is False
     assert found["machine"]["cpus"] > 0
     assert services.queue_of(project_id=owner.project_id) == ""
+
+
+@pytest.mark.django_db
+def test_who_looks_after_the_platform_sees_disk_and_gpus(
+    owner: Any, api_for: Any, world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "/api/v1/health/machine"
+    assert api_for(owner).get(address).status_code == 403
+    User.objects.filter(pk=owner.user_id).update(is_superuser=True)
+    boss = tenancy.principal_of(user=User.objects.get(pk=owner.user_id))
+    admin = api_for(boss, role="admin")
+    told = admin.get(address).data
+    assert 0 < told["disk_free_bytes"] < told["disk_bytes"]
+    room = (told["gpus"], told["cpus"], told["memory_bytes"])
+    assert room == (8, 8, 6 * 10**9)
+
+    def away() -> None:
+        raise ComputeUnavailable("warming up")
+
+    monkeypatch.setattr(world.compute, "room", away)
+    assert admin.get(address).data["gpus"] is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from slipway.capacity.api.health import HealthView
+from slipway.capacity.api.health import HealthView, MachineView
 from slipway.capacity.api.pools import (
     CapacityView,
     PoolsView,
@@ -15,6 +15,7 @@ from slipway.capacity.api.pools import (
 
 urlpatterns = [
     path("health", HealthView.as_view()),
+    path("health/machine", MachineView.as_view()),
     path("capacity", CapacityView.as_view()),
     path("capacity/pools", PoolsView.as_view()),
     path("capacity/pools/<uuid:pool_id>", PoolView.as_view()),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import permissions, serializers
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -33,3 +34,23 @@ class HealthView(APIView):
     def get(self, request: Request) -> Response:
         health = services.health()
         return Response(HealthOut(health).data, status=200 if health.database.ready else 503)
+
+
+class InstallationOut(serializers.Serializer[Any]):
+    """What is there in all; null while compute does not say."""
+
+    disk_bytes = serializers.IntegerField(help_text="Of the disk that SLIPWAY_HOME is on.")
+    disk_free_bytes = serializers.IntegerField()
+    gpus = serializers.IntegerField(allow_null=True)
+    cpus = serializers.IntegerField(allow_null=True)
+    memory_bytes = serializers.IntegerField(allow_null=True)
+
+
+class MachineView(GenericAPIView[Any]):
+    """Disk, GPUs, processors and memory of the installation, for who looks after it."""
+
+    serializer_class = InstallationOut
+
+    @extend_schema(responses=InstallationOut)
+    def get(self, request: Request) -> Response:
+        return Response(InstallationOut(services.machine()).data)

@@ -72,6 +72,7 @@ KINDS: tuple[Kind, ...] = (
     *_of(_ORGANISATION, "tenancy.Group", "tenancy.CustomRole", "tenancy.IdentityProvider",
          "tenancy.ScimToken", "tenancy.Provisioned"),
     *_of("provider__organisation_id", "tenancy.SignOnDomain", "tenancy.Identity"),
+    *_of("provider__organisation_id", "tenancy.SamlAnswer", taken=False),
     *_of("project_id", "tenancy.Invite", "tenancy.ApiKey"),
     *_of(_ORGANISATION, "audit.Entry", stays=AUDIT),
     *_of("project_id", "metering.UsageRecord", "metering.Entry", "metering.Rollup", stays=BOOKS),
