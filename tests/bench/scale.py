@@ -50,6 +50,8 @@ def events(listing: Any, *words: str) -> Iterator[Any]:
             yield from kubernetes.watch.Watch().stream(listing, *words, deserialize=False)
         except Exception as error:
             print("watch:", type(error).__name__, file=sys.stderr)
+            # At the end the servers go first; the watches must not fill the screen then.
+            time.sleep(1)
 
 
 def loud(act: Callable[..., Any], *given: Any) -> None:
