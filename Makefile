@@ -25,7 +25,7 @@ test: .venv/.ready-to-test console-check  ## set up and pass all checks and test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node)
+	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node --ignore tests/standing)
 	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/walks)
 
 setup: .venv/.ready  ## only set up the environment
@@ -39,6 +39,13 @@ console-client: .venv/.ready-to-test  ## take the API's document anew, after a c
 
 test-cluster: .venv/.ready-to-test frontend/dist/.ready .venv/cluster/.ready  ## build the images, install the charts on a node of this machine, do the main job there (root; 30 GB of disk)
 	@PYTHONPATH=tests $(BIN)/python -m cluster $(BIN)/python -m pytest $(or $(TESTS),tests/node)
+	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/standing)
+
+cluster: .venv/.ready-to-test frontend/dist/.ready  ## boot a cluster with one node and the three images, to stay (root; 30 GB of disk)
+	@PYTHONPATH=tests $(BIN)/python -m cluster.standing up
+
+cluster-down: .venv/.ready-to-test  ## end that cluster; only what was built stays, in the cache
+	@PYTHONPATH=tests $(BIN)/python -m cluster.standing down
 
 pictures: .venv/.ready-to-test frontend/dist/.ready  ## take the pictures of docs anew, from a real platform
 	@SLIPWAY_PICTURES=docs/pictures $(BIN)/python -m pytest tests/walks/test_console.py tests/walks/test_console_work.py

@@ -21,13 +21,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import kubernetes.client as k8s
 import kubernetes.config
+import kubernetes.watch
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -42,6 +43,25 @@ from slipway_operator.render import runs as rendered  # noqa: E402
 QUEUES = "kueue.x-k8s.io", "v1beta1"
 
 
+def events(listing: Any, *words: str) -> Iterator[Any]:
+    """What a watch tells, begun again whenever it ends; objects as the API server wrote them."""
+    while True:
+        try:
+            yield from kubernetes.watch.Watch().stream(listing, *words, deserialize=False)
+        except Exception as error:
+            print("watch:", type(error).__name__, file=sys.stderr)
+            # At the end the servers go first; the watches must not fill the screen then.
+            time.sleep(1)
+
+
+def loud(act: Callable[..., Any], *given: Any) -> None:
+    """For threads that nobody waits for: what goes wrong is at least said."""
+    try:
+        act(*given)
+    except Exception as error:
+        print(f"{act.__name__} {given}: {error}", file=sys.stderr)
+
+
 class Watched:
     """When each object of a kind was first seen as `there`, by a watch of our own."""
 
@@ -51,18 +71,11 @@ class Watched:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        from kubernetes.watch import Watch
-
         api, (group, version, plural), namespace, there = self._arguments
         listing = api.list_namespaced_custom_object
-        while True:
-            try:
-                for event in Watch().stream(listing, group, version, namespace, plural):
-                    body = event["object"]
-                    if there(body):
-                        self.at.setdefault(body["metadata"]["name"], time.monotonic())
-            except Exception as error:
-                print("watch:", type(error).__name__, file=sys.stderr)
+        for event in events(listing, group, version, namespace, plural):
+            if there(event["object"]):
+                self.at.setdefault(event["object"]["metadata"]["name"], time.monotonic())
 
     def all(self, number: int, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -85,8 +98,8 @@ def rate(at: dict[str, float]) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
 
 
-def setting(plane: planes.ControlPlane) -> str:
-    """A namespace with the chart's roles and a queue that has room for everything."""
+def setting(plane: planes.ControlPlane, more: dict[str, int] | None = None) -> str:
+    """A namespace with the chart's roles and a queue: much room, and so much of what is scarce."""
     namespace = plane.namespace()
     values = {
         "url": "https://slipway.example.com", "image": {"registry": "registry.example.com/team"},
@@ -100,7 +113,8 @@ def setting(plane: planes.ControlPlane) -> str:
                    capture_output=True)  # fmt: skip
     resources = [{"name": name, "nominalQuota": "100000000"} for name in ("cpu", "memory")]
     resources[1]["nominalQuota"] = "100000Ti"
-    group = {"coveredResources": ["cpu", "memory"],
+    resources += [{"name": name, "nominalQuota": str(n)} for name, n in (more or {}).items()]
+    group = {"coveredResources": [each["name"] for each in resources],
              "flavors": [{"name": "default", "resources": resources}]}  # fmt: skip
     api = {"apiVersion": "/".join(QUEUES)}
     plane.apply(
@@ -114,8 +128,8 @@ def setting(plane: planes.ControlPlane) -> str:
     return namespace
 
 
-def run(number: int, namespace: str) -> dict[str, Any]:
-    made = world.run()
+def run(number: int, namespace: str, **fields: Any) -> dict[str, Any]:
+    made = world.run(**fields)
     name = f"train-{number:012d}-1"
     made["metadata"] = {
         "name": name,
@@ -270,27 +284,33 @@ def finish(operator: Operator, api: Any, namespace: str, names: list[str]) -> No
     print(f"requests of the operator for each run from then to its end: {spent / len(names):.1f}")
 
 
-def main() -> None:
-    given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    given.add_argument("--runs", type=int, default=1000)
-    given.add_argument("--rest", type=float, default=120)
-    options = given.parse_args()
-    plane = planes.control_plane()
+def booted() -> tuple[planes.ControlPlane, k8s.ApiClient]:
+    """A control plane with the definitions of all sides and Kueue."""
+    made = planes.control_plane()
     install = [modules.helm(), "upgrade", "--install", "slipway-crds", ROOT / "helm/slipway-crds"]
-    install += ["--kubeconfig", plane.kubeconfig()]
+    install += ["--kubeconfig", made.kubeconfig()]
     subprocess.run([*map(str, install)], check=True, capture_output=True)
     for module, folder in (
         ("github.com/ray-project/kuberay/ray-operator", "config/crd/bases"),
         ("sigs.k8s.io/kueue", "config/components/crd/bases"),
     ):
-        plane.kubectl("apply", "--server-side", "-f", str(modules.module(module) / folder))
-    plane.kubectl("wait", "--for=condition=Established", "crds", "--all", "--timeout=50s")
+        made.kubectl("apply", "--server-side", "-f", str(modules.module(module) / folder))
+    made.kubectl("wait", "--for=condition=Established", "crds", "--all", "--timeout=50s")
     planes.kueue()
     configuration = k8s.Configuration()
-    kubernetes.config.load_kube_config(str(plane.kubeconfig()), client_configuration=configuration)
-    api = k8s.CustomObjectsApi(k8s.ApiClient(configuration))
-    first = alone(plane, api, options.runs)
-    second = ours(plane, api, options.runs, options.rest)
+    kubernetes.config.load_kube_config(str(made.kubeconfig()), client_configuration=configuration)
+    return made, k8s.ApiClient(configuration)
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    given.add_argument("--runs", type=int, default=1000)
+    given.add_argument("--rest", type=float, default=120)
+    options = given.parse_args()
+    made, client = booted()
+    api = k8s.CustomObjectsApi(client)
+    first = alone(made, api, options.runs)
+    second = ours(made, api, options.runs, options.rest)
     if first:
         print(f"ours beside Kueue alone: {second / first:.2f}×")
 

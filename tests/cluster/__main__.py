@@ -11,7 +11,7 @@ import sys
 
 import servers
 
-from cluster import images, modules, node
+from cluster import images, node
 
 
 def main() -> None:
@@ -19,26 +19,20 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("a cluster with a node needs root: sudo make test-cluster")
     try:
-        for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"):
-            modules.kubernetes(program)
-        for program in ("kubelet", "kube-proxy"):
-            modules.kubernetes(program)
-        modules.etcd()
-        modules.helm()
-        # Here, because inside there is no way to a registry.
-        for server in (servers.postgres, servers.redis, servers.minio):
-            server().stop()
-        images.prepare()
+        with images.store():
+            node.prepare()
+            # Here, because inside there is no way to a registry.
+            for server in (servers.postgres, servers.redis, servers.minio):
+                server().stop()
+            group = f"slipway-test-{os.getpid()}"
+            node.make_group(group)
+            try:
+                inside = os.environ | {node.GROUP: group}
+                done = subprocess.run(["unshare", *node.NAMESPACES, *sys.argv[1:]], env=inside)
+            finally:
+                node.remove_group(group)
     except servers.CannotHave as reason:
         sys.exit(str(reason))
-    namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    group = f"slipway-test-{os.getpid()}"
-    node.make_group(group)
-    try:
-        inside = os.environ | {node.GROUP: group}
-        done = subprocess.run(["unshare", *namespaces, *sys.argv[1:]], env=inside)
-    finally:
-        node.remove_group(group)
     sys.exit(done.returncode)
 
 

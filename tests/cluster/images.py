@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -45,6 +46,23 @@ CMD ["/bin/sh"]
 def name(repository: str) -> str:
     """An image as pods name it."""
     return f"{REGISTRY}/{repository}:{VERSION}"
+
+
+@contextlib.contextmanager
+def store() -> Iterator[int]:
+    """The store for one cluster alone, for as long as the file of this number is open anywhere.
+
+    Raises:
+        servers.CannotHave: another cluster has it.
+    """
+    servers.CACHE.mkdir(parents=True, exist_ok=True)
+    with (servers.CACHE / "containerd.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = "a cluster stands on this machine or is being tested; end it: make cluster-down"
+            raise servers.CannotHave(told) from None
+        yield lock.fileno()
 
 
 def prepare() -> None:

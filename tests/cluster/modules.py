@@ -72,11 +72,17 @@ def kueue() -> Path:
 
 
 @cache
-def module(name: str) -> Path:
-    """The folder of a module's sources, at the version and hash pinned in `crds/`."""
-    command = [servers.go(HERE / "crds"), "mod", "download", "-json", name]
+def kwok() -> Path:
+    """The real KWOK, which speaks for nodes that are not there."""
+    return _built("kwok", "sigs.k8s.io/kwok/cmd/kwok", minutes=2)
+
+
+@cache
+def module(name: str, pinned: str = "crds") -> Path:
+    """The folder of a module's sources, at the version and hash pinned in the folder `pinned`."""
+    command = [servers.go(HERE / pinned), "mod", "download", "-json", name]
     done = subprocess.run(
-        [str(word) for word in command], cwd=HERE / "crds", capture_output=True, errors="replace",
+        [str(word) for word in command], cwd=HERE / pinned, capture_output=True, errors="replace",
         env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"},
     )  # fmt: skip
     if done.returncode:

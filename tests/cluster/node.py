@@ -26,6 +26,23 @@ ADDRESS = "10.88.0.1"
 _PODS = "10.88.0.0/16"
 _BRIDGE = "pods0"
 NAME = "node-1"
+#: Those that a node needs for itself, in the words of `unshare`.
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def prepare() -> None:
+    """Build what a node is made of; outside, because inside there is no way to a registry.
+
+    Raises:
+        servers.CannotHave: something could not be had or built.
+    """
+    for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"):
+        modules.kubernetes(program)
+    for program in ("kubelet", "kube-proxy"):
+        modules.kubernetes(program)
+    modules.etcd()
+    modules.helm()
+    images.prepare()
 
 
 @cache
