@@ -25,6 +25,7 @@ from slipway.cli import (
     organisation,
     people,
     quotas,
+    reset,
     serve,
     signon,
     story,
@@ -84,6 +85,7 @@ for command in (
     quotas.quotas,
     audit.audit,
     licence.licence,
+    reset.factory_reset,
     completion,
 ):
     root.add_command(command)
