@@ -26,7 +26,7 @@ COMMANDS = {
     "web": ["-m", "slipway.cli.web"],
     "worker": [
         "-m", "celery", "--app=slipway.worker.app", "worker", "--beat", "--pool=threads",
-        "--concurrency=10", "--loglevel=WARNING", "--without-gossip", "--without-mingle",
+        "--concurrency=12", "--loglevel=WARNING", "--without-gossip", "--without-mingle",
         "--without-heartbeat",
     ],
     "node": ["-m", "slipway_runtime", "node"],
