@@ -51,7 +51,7 @@ function Takeouts() {
       columns={[
         { title: t("takeouts"), render: (_, row) => t(`takeout.${row.phase}`) },
         { title: tui("created"), render: (_, row) => <When at={row.created_at} /> },
-        { title: t("takeout.files"), render: (_, row) => (row.phase === "making" ? row.reason : row.file_count) },
+        { title: t("takeout.files"), render: (_, row) => (row.phase === "making" || row.phase === "failed" ? row.reason : row.file_count) },
         { title: t("takeout.size"), render: (_, row) => bytes(row.size_bytes) },
         { title: t("takeout.expires"), render: (_, row) => <When at={row.expires_at} /> },
         { title: tui("actions"), render: (_, row) => row.phase === "ready" && <Fetch id={row.id} /> },
