@@ -25,8 +25,8 @@ test: .venv/.ready-to-test console-check  ## set up and pass all checks and test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node --ignore tests/standing)
-	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/walks)
+	@$(BIN)/python tests/twice.py $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node --ignore tests/standing)
+	@$(if $(TESTS),true,$(BIN)/python tests/twice.py tests/walks)
 
 setup: .venv/.ready  ## only set up the environment
 setup-test: .venv/.ready-to-test

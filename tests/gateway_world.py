@@ -213,7 +213,8 @@ class Engine:
                 # As a real engine does, give up as soon as the asker hangs up.
                 gone = asyncio.ensure_future(_hang_up(reader))
                 await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
+                # A peer that left shows in whichever looks first: the reading or the next writing.
+                if not work.done() or isinstance(work.exception(), ConnectionError):
                     self.hung_up.append(time.monotonic())
                     work.cancel()
                 gone.cancel()
