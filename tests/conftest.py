@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,6 +101,21 @@ def post_office(settings: Any) -> Iterator[Any]:
         settings.EMAIL_PORT = made.port
         settings.EMAIL_USE_TLS = False
         yield made
+
+
+@pytest.fixture
+def store(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What `backends.objects()` gives: a folder, or with the parameter `s3` a real server."""
+    import servers
+
+    from slipway import backends
+    from slipway.backends.objects.folder import Folder
+    from slipway.backends.objects.s3 import S3
+
+    on_s3 = getattr(request, "param", "folder") == "s3"
+    made = S3(servers.minio().fresh()) if on_s3 else Folder(f"file://{tmp_path}/store")
+    monkeypatch.setattr(backends, "objects", lambda: made)
+    return made
 
 
 @pytest.fixture

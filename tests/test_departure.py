@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,10 @@ from django.apps import apps
 from django.db import connection, models
 from django.utils import timezone
 from tenant_world import Scene
-from test_leaving import HERE, THERE, fill, own_models, put
+from test_leaving import HERE, ON_BOTH, THERE, fill, own_models, put
 from test_own_sessions import signed_in
 
-from slipway import backends
-from slipway.backends.objects.folder import Folder
+from slipway.backends.objects import Objects
 from slipway.core import reconcile
 from slipway.core.models import Record
 from slipway.leaving.models import Departure, DeparturePhase
@@ -37,14 +35,7 @@ STAYS = {"audit.Entry", "metering.UsageRecord", "metering.Entry", "metering.Roll
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    made = Folder(f"file://{tmp_path}/store")
-    monkeypatch.setattr(backends, "objects", lambda: made)
-    return made
-
-
-@pytest.fixture
-def scene(owner: Any, stranger: Any, store: Folder) -> Scene:
+def scene(owner: Any, stranger: Any, store: Objects) -> Scene:
     """Two tenants with a row in every table and bytes below every prefix."""
     made = Scene(owner, stranger)
     for tenant, data in ((made.owner, HERE), (made.stranger, THERE)):
@@ -120,8 +111,9 @@ def all_rows(organisation_id: Any) -> dict[str, Any]:
     }
 
 
+@ON_BOTH
 def test_nothing_is_left_but_books_and_the_audit_log(
-    scene: Scene, world: Any, store: Folder, caplog: pytest.LogCaptureFixture
+    scene: Scene, world: Any, store: Objects, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner, stranger = scene.owner.owner, scene.stranger.owner
     month = f"{timezone.now():%Y-%m}"

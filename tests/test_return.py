@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import servers
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from test_objects import call
 
+from slipway.backends.objects import BadUpload
+from slipway.backends.objects.s3 import S3
 from slipway.cli.root import root
 from slipway.leaving.rules import proof
 
@@ -43,6 +47,14 @@ for name in ("acme", "other"):
     backends.objects().put(f"datasets/{{project.pk}}/rows", b"{CANARY}" * 1000)
 audit.public_key()
 """
+#: An upload that nobody goes on with: its key and the store's name for it.
+UPLOAD = """
+import django; django.setup()
+from slipway.registry.services import uploads
+from slipway.tenancy.models import Project
+made = uploads.begin(project_id=Project.objects.first().pk, filename="m.tar", size_bytes=99)
+print(made.key, made.store_id)
+"""
 #: The command, killed where `BREAK` says.
 GO = """
 import os, sys
@@ -67,7 +79,7 @@ root(["licence", "return", sys.argv[1], "--customer", sys.argv[2]])
 
 
 class Installation:
-    def __init__(self, where: Path) -> None:
+    def __init__(self, where: Path, **settings: str) -> None:
         self.home, self.out = where / "home", where / "out"
         self.home.mkdir()
         self.env = os.environ | {
@@ -75,6 +87,7 @@ class Installation:
             "SLIPWAY_EDITION": "private",
             "SLIPWAY_LICENCE_PUBLIC_KEY": PUBLIC.hex(),
             "DJANGO_SETTINGS_MODULE": "slipway.settings",
+            **settings,
         }
         assert self.run(FILL).returncode == 0
 
@@ -131,6 +144,28 @@ def test_everything_is_exported_wiped_and_proved(place: Installation, tmp_path: 
     written = file.read_bytes()
     assert place.go().returncode == 0
     assert file.read_bytes() == written, "asked again when all is done, it changes nothing"
+
+
+def test_objects_on_an_s3_server_are_exported_and_wiped(tmp_path: Path) -> None:
+    url = servers.minio().fresh()
+    place, store = Installation(tmp_path, SLIPWAY_OBJECTS_URL=url), S3(url)
+    # Parts of what nobody finished are no objects: no listing shows them.
+    key, upload = place.run(UPLOAD).stdout.split()
+    sent, *_ = call("PUT", store.sign_part(key, upload, 1, seconds=60), CANARY.encode())
+    assert (sent, len(store.parts(key, upload))) == (200, 1)
+    assert len(list(store.list(""))) == 2
+    assert place.go(stop_at="amid wiped").returncode == 9
+    done = place.go()
+    assert done.returncode == 0, done.stderr
+    assert not list(store.list(""))
+    with pytest.raises(BadUpload):
+        store.parts(key, upload)
+    for name in ("acme", "other"):
+        archive = place.out / f"{name}.tar"
+        assert CliRunner().invoke(root, ["organisation", "verify", str(archive)]).exit_code == 0
+        assert CANARY.encode() * 1000 in archive.read_bytes()
+    read = proof.read((place.out / "return-proof").read_bytes(), vendor_key=PUBLIC)
+    assert read.fields["objects"] == {"count": 2, "bytes": 2 * 1000 * len(CANARY)}
 
 
 def test_every_changed_bit_of_a_proof_is_refused(place: Installation) -> None:

@@ -40,7 +40,7 @@ def rows(which: Iterable[Kind], *, organisation_id: UUID, told: Told) -> None:
         if own:
             kind.rows(organisation_id).order_by().update(**dict.fromkeys(own))
         while batch := list(kind.rows(organisation_id)[:BATCH]):
-            _abort_uploads(kind.label, batch)
+            abort_uploads(kind.label, batch)
             ids = [row.pk for row in batch]
             subjects = [f"{kind.label}:{each}" for each in ids]
             with transaction.atomic():
@@ -70,12 +70,12 @@ def objects(*, organisation_id: UUID, told: Told) -> None:
 
 
 #: Table to the columns that name an upload in the store: its key, and the store's id of it.
-_UPLOADS = {"datasets.Version": ("source_key", "upload_id"), "registry.Upload": ("key", "store_id")}
+UPLOADS = {"datasets.Version": ("source_key", "upload_id"), "registry.Upload": ("key", "store_id")}
 
 
-def _abort_uploads(label: str, batch: list[Model]) -> None:
+def abort_uploads(label: str, batch: Iterable[Model]) -> None:
     """Parts of uploads that nobody finished are no objects yet."""
-    for row in batch if label in _UPLOADS else ():
-        key, upload = (getattr(row, name) for name in _UPLOADS[label])
+    for row in batch if label in UPLOADS else ():
+        key, upload = (getattr(row, name) for name in UPLOADS[label])
         if key and upload:
             backends.objects().abort_upload(key, upload)

@@ -28,6 +28,7 @@ from slipway.editions import services as editions
 from slipway.editions.rules import hardware, licence
 from slipway.leaving.models import Takeout
 from slipway.leaving.rules import proof
+from slipway.leaving.services import removing
 from slipway.leaving.services.takeouts import Writer
 from slipway.tenancy.services import whole as tenancy
 
@@ -115,18 +116,7 @@ class Return:
         self.tell("wiping")
         store, now = backends.objects(), datetime.now(UTC)
         if _is_there():
-            for organisation_id, _ in tenancy.everyone():
-                for project_id in tenancy.project_ids(organisation_id=organisation_id):
-                    backends.tracking().forget(space=str(project_id))
-            call_command("flush", interactive=False, verbosity=0)
-            left = [model._meta.label for model in _tables() if model._default_manager.exists()]
-            if left:
-                raise Conflict(f"{', '.join(left)} could not be emptied; see the database's log.")
-            if connection.vendor == "sqlite":
-                # Rows that were removed are still in the file until it is written anew.
-                with connection.cursor() as cursor:
-                    cursor.execute("VACUUM")
-            connection.close()
+            _empty()
         for found in list(store.list("")):
             store.delete(found.key)
         store.tidy(before=now)
@@ -190,3 +180,21 @@ def _write(path: Path, data: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     fresh.replace(path)
+
+
+def _empty() -> None:
+    """No row is left, nor what only rows know of: the tracker's runs and uploads never finished."""
+    for organisation_id, _ in tenancy.everyone():
+        for project_id in tenancy.project_ids(organisation_id=organisation_id):
+            backends.tracking().forget(space=str(project_id))
+    for label in removing.UPLOADS:
+        removing.abort_uploads(label, apps.get_model(label)._default_manager.iterator())
+    call_command("flush", interactive=False, verbosity=0)
+    left = [model._meta.label for model in _tables() if model._default_manager.exists()]
+    if left:
+        raise Conflict(f"{', '.join(left)} could not be emptied; see the database's log.")
+    if connection.vendor == "sqlite":
+        # Rows that were removed are still in the file until it is written anew.
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+    connection.close()
