@@ -98,7 +98,7 @@ def look_for_ever() -> None:
     from slipway.worker import tasks
 
     found = [pair for label, pair in tasks.watched().items()
-             if label.split(".")[0] in {"door", "datasets", "signup"}]  # fmt: skip
+             if label.split(".")[0] in {"door", "datasets", "leaving", "signup"}]  # fmt: skip
 
     def turn(model: object, step: object) -> None:
         while True:
