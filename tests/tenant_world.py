@@ -41,6 +41,7 @@ PUBLIC = {
     "/api/v1/invites/accept",
     "/api/v1/sign-up",
     "/api/v1/sign-up/verify",
+    "/api/v1/set-up",
     "/v1/^.*$",
     "/v1/openapi.json",
 }

@@ -254,6 +254,9 @@ COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
+#: Who the first administrator is: `owner`, made at the first start, or whoever goes through the
+#: `wizard` with the code that stands on the machine, as on an appliance.
+FIRST_BOOT = {"owner": "owner", "wizard": "wizard"}[os.environ.get("SLIPWAY_FIRST_BOOT", "owner")]
 #: What an organisation that signed up gets to try; without one, nobody signs up.
 TRIAL_CREDIT = Decimal(_trial) if (_trial := os.environ.get("SLIPWAY_TRIAL_CREDIT")) else None
 #: The mail server: smtp://user:password@host:587 speaks TLS after STARTTLS, smtps:// at once;

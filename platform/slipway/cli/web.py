@@ -18,13 +18,18 @@ def ensure_owner() -> None:
     """The first start makes an owner, a project and a key, and writes them to demo.env.
 
     The file (mode 600) is what a shell sources and what the command line reads its key from.
-    It is written whole before anyone can see it, and never again while its key works.
+    It is written whole before anyone can see it, and never again while its key works. Where the
+    wizard is asked for there is a code instead, until somebody has gone through it.
     """
     from django.conf import settings
     from django.utils import timezone
 
+    from slipway.firstboot import services as firstboot
     from slipway.tenancy import services
 
+    if settings.FIRST_BOOT == "wizard":
+        firstboot.begin()
+        return
     path: Path = settings.HOME / "demo.env"
     known = read_env(path)
     project = services.open_project(organisation="default", name="default")
