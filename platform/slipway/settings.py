@@ -14,7 +14,7 @@ from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 HOME = Path(os.environ.get("SLIPWAY_HOME", ".slipway")).resolve()
 RUN_DIR = Path(os.environ.get("SLIPWAY_RUN_DIR", HOME / "run"))
@@ -48,6 +48,10 @@ def _secret_key() -> str:
     return key
 
 
+#: What libpq lets one ask of the connection's TLS; without, it takes what the server offers.
+_DATABASE_OPTIONS = {"sslmode", "sslrootcert", "sslcert", "sslkey"}
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
@@ -65,6 +69,12 @@ def _database(url: str) -> dict[str, Any]:
             },
         }
     if parts.scheme in {"postgres", "postgresql"}:
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if unknown := asked.keys() - _DATABASE_OPTIONS:
+            raise ValueError(
+                f"SLIPWAY_DATABASE_URL has ?{', '.join(sorted(unknown))}, which is not known here; "
+                f"known are {', '.join(sorted(_DATABASE_OPTIONS))}"
+            )
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": parts.path.lstrip("/"),
@@ -75,7 +85,7 @@ def _database(url: str) -> dict[str, Any]:
             # Each request has a thread of its own in the web process: a connection that outlives
             # its request is used by nobody again, and soon the server has none left to give.
             "CONN_MAX_AGE": 0,
-            "OPTIONS": {"connect_timeout": 5},
+            "OPTIONS": {"connect_timeout": 5} | asked,
         }
     raise ValueError(
         f"SLIPWAY_DATABASE_URL starts with {parts.scheme!r}; use sqlite:///path or postgres://…"
@@ -164,7 +174,6 @@ if PUBLIC_URL.startswith("https://"):
     SESSION_COOKIE_NAME, SESSION_COOKIE_SECURE = "__Host-session", True
     CSRF_COOKIE_NAME, CSRF_COOKIE_SECURE = "__Host-csrf", True
     CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-    SECURE_HSTS_SECONDS = 365 * 86400
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 # Bodies of this API are JSON documents; bytes travel by signed address.
