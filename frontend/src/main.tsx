@@ -15,6 +15,9 @@ import { ThemeProvider } from "./shell/theme";
 const OUTSIDE: Record<string, ComponentType> = {
   "/invite": lazy(() => import("./shell/Invited").then((found) => ({ default: found.Invited }))),
   "/sign-up": lazy(() => import("./shell/SignUp").then((found) => ({ default: found.SignUp }))),
+  "/forgotten": lazy(() => import("./shell/Letters").then((found) => ({ default: found.Forgotten }))),
+  "/new-password": lazy(() => import("./shell/Letters").then((found) => ({ default: found.NewPassword }))),
+  "/address": lazy(() => import("./shell/Letters").then((found) => ({ default: found.ProveAddress }))),
   "/set-up": lazy(() => import("./shell/SetUp").then((found) => ({ default: found.SetUp }))),
 };
 const Outside = OUTSIDE[location.pathname];

@@ -101,6 +101,11 @@ export function SignIn({ busy, refusal, onSubmit, onEntered }: Props) {
           </Button>
         )}
         {passkey.error !== null && <Refused refusal={refusalOf(passkey.error)} />}
+        {offer.data?.resets === true && (
+          <Button type="link" block className="signin-note" href="/forgotten">
+            {t("signin.forgotten")}
+          </Button>
+        )}
         {offer.data?.open === true && (
           <Button type="link" block className="signin-note" href="/sign-up">
             {t("signup")}

@@ -80,7 +80,9 @@ def found(*, email: str, password: str, organisation: str) -> Founded:
     """
     try:
         with transaction.atomic():
-            user = User.objects.create(username=email, email=email, password=password)
+            user = User.objects.create(
+                username=email, email=email, proved_email=email, password=password
+            )
     except IntegrityError as error:
         raise Conflict("There is an account with this address already; sign in.") from error
     try:
