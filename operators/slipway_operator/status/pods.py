@@ -103,8 +103,7 @@ def _of(pod: Object) -> Iterator[Trouble]:
             word, what = "NodeRefused", f"its node had too little left ({reason})"
         yield _lost(word, name, what, message)
     if _is_deserted(pod):
-        node = (pod.get("spec") or {}).get("nodeName", "")
-        yield _lost("NodeLost", name, "its node does not answer", node and f"node {node}")
+        yield _lost("NodeLost", name, "its node does not answer", "")
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
         yield _unscheduled(name, scheduled)
