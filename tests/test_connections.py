@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,14 @@ import httpx
 import psycopg
 import pytest
 import servers
+from django.db.utils import ConnectionHandler
 from door_world import Door, running_door, until
 
+from slipway.core import tenants
+from slipway.core.postgres import base
+from slipway.core.postgres.base import KEPT, KEPT_FOR, Shelf
 from slipway.core.turns import AT_ONCE, Turns
+from slipway.settings import _database
 
 #: What the server has in all, how many ask at once, and how many requests they make together.
 MOST, CLIENTS, REQUESTS = AT_ONCE + 20, 300, 900
@@ -68,7 +74,7 @@ def test_a_burst_of_requests_is_answered_and_gives_its_connections_back(
             assert held(url) < MOST - 3
         seen = Counter(each.result() for each in asked)
     assert seen == {200: REQUESTS}
-    until("connections to be given back", lambda: held(url) <= 3)
+    until("connections to be given back", lambda: held(url) <= KEPT + 3)
 
 
 def test_who_listens_holds_no_connection_and_no_turn(few: tuple[Door, str]) -> None:
@@ -78,8 +84,89 @@ def test_who_listens_holds_no_connection_and_no_turn(few: tuple[Door, str]) -> N
             stream = listening.enter_context(client.stream("GET", "changes"))
             assert stream.status_code == 200
             assert next(stream.iter_bytes()).startswith(b"data: ")
-        assert held(url) <= 6
+        assert held(url) <= KEPT + 6
         assert client.get("jobs").status_code == 200
+
+
+def test_connections_outlive_requests_and_a_database_that_ends_them_is_not_noticed(
+    few: tuple[Door, str],
+) -> None:
+    door, url = few
+    begun = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    with client_of(door) as client, psycopg.connect(url, autocommit=True) as looking:
+
+        def pids() -> set[int]:
+            return {row[0] for row in looking.execute(begun)}
+
+        assert client.get("jobs").status_code == 200
+        until("a connection to be kept", pids)
+        before = pids()
+        for _ in range(20):
+            assert client.get("jobs").status_code == 200
+        # One may still be on its way back when the next request asks.
+        assert len(pids() - before) < 10
+        looking.execute(begun.replace("pid", "pg_terminate_backend(pid)", 1))
+        assert [client.get("jobs").status_code for _ in range(KEPT)] == [200] * KEPT
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[Shelf]:
+    """The shelf of this process, with room for one."""
+    monkeypatch.setattr(base, "shelf", shelf := Shelf())
+    shelf.most = 1
+    with django_db_blocker.unblock():
+        yield shelf
+    shelf.most = 0
+    while kept := shelf.take():
+        kept.close()
+
+
+def own(url: str) -> Any:
+    """Django's connection to a database, as a request's thread has one."""
+    return ConnectionHandler({"default": _database(url)})["default"]
+
+
+def about(connection: Any) -> tuple[int, str]:
+    """The server's process, and the organisation it shows rows of."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), current_setting(%s, true)", [tenants.VARIABLE])
+        pid, organisation = cursor.fetchone()
+    return pid, organisation or ""
+
+
+def test_a_kept_connection_has_forgotten_whom_it_served(
+    few: tuple[Door, str], shelf: Shelf
+) -> None:
+    first, second = own(few[1]), own(few[1])
+    with first.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, 'acme', false)", [tenants.VARIABLE])
+    pid, organisation = about(first)
+    assert organisation == "acme"
+    first.close()
+    assert about(second) == (pid, "")
+    # In the middle of a transaction, or broken: such a one serves nobody any more.
+    second.set_autocommit(False)
+    assert about(second) == (pid, "")
+    second.close()
+    until("its end", lambda: shelf.take() is None)
+    assert about(first)[0] != pid
+    first.close()
+
+
+def test_what_is_kept_too_long_or_beyond_the_number_is_closed(
+    few: tuple[Door, str], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [own(few[1]), own(few[1])]
+    (kept, _), (extra, _) = (about(each) for each in both)
+    raw = [each.connection for each in both]
+    for each in both:
+        each.close()
+    assert [each.closed for each in raw] == [False, True]
+    now = time.monotonic()
+    monkeypatch.setattr(base.time, "monotonic", lambda: now + KEPT_FOR + 1)
+    assert shelf.take() is None
+    assert raw[0].closed
+    assert kept != extra
 
 
 def request(turns: Turns, *messages: dict[str, Any]) -> Any:

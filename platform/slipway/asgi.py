@@ -17,6 +17,7 @@ _django = get_asgi_application()
 from django.conf import settings  # noqa: E402 - settings are set up now
 
 from slipway.backends.objects import folder_urls  # noqa: E402
+from slipway.core.postgres import base as postgres  # noqa: E402
 from slipway.core.turns import Turns  # noqa: E402
 from slipway.door.api import bodies  # noqa: E402
 from slipway.door.api.inward import Caller, Turned  # noqa: E402
@@ -58,6 +59,7 @@ live = Live(gateway, caller)
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
+        postgres.shelf.most = postgres.KEPT
         await gateway.lifespan(receive, send)
     elif scope["type"] == "http" and (refusal := encoded(scope)) is not None:
         await _refuse_door(send, refusal)

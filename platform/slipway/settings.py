@@ -76,14 +76,15 @@ def _database(url: str) -> dict[str, Any]:
                 f"known are {', '.join(sorted(_DATABASE_OPTIONS))}"
             )
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "slipway.core.postgres",
             "NAME": parts.path.lstrip("/"),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            # Each request has a thread of its own in the web process: a connection that outlives
-            # its request is used by nobody again, and soon the server has none left to give.
+            # Each request has a thread of its own in the web process: a connection that stays with
+            # its thread is used by nobody again, and soon the server has none left to give. The
+            # engine keeps a few for others instead.
             "CONN_MAX_AGE": 0,
             "OPTIONS": {"connect_timeout": 5} | asked,
         }
