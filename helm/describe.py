@@ -15,11 +15,16 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
-CHARTS = ("slipway", "slipway-crds")
+CHARTS = ("slipway", "slipway-crds", "slipway-deps")
 _KEY = re.compile(r"^( *)([A-Za-z]\w*):")
 _INSTALL = {
     "slipway": "See docs/kubernetes.md for what to make first and what is not proven yet.",
     "slipway-crds": "Install it first: `helm install slipway-crds helm/slipway-crds`.",
+    "slipway-deps": (
+        "Before Slipway, in the same namespace; its notes tell the values to give to helm/slipway. "
+        "KubeRay and Kueue are looked for and never installed: they own definitions and webhooks "
+        "of the whole cluster, and their own charts keep those in step."
+    ),
 }
 
 

@@ -41,6 +41,10 @@ PUBLIC = {
     "/api/v1/invites/accept",
     "/api/v1/sign-up",
     "/api/v1/sign-up/verify",
+    "/api/v1/set-up",
+    "/api/v1/session/forgotten",
+    "/api/v1/session/new-password",
+    "/api/v1/session/address/prove",
     "/v1/^.*$",
     "/v1/openapi.json",
 }

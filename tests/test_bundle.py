@@ -105,7 +105,7 @@ def test_it_holds_what_was_asked_for(saved: tuple[Path, dict[str, str]]) -> None
     listed = bundled.read_list(bundle)
     assert {image.digest for image in listed.images} == set(digests.values())
     assert {path.name for path in (bundle / "charts").iterdir()} == {
-        f"slipway-{TAG}.tgz", f"slipway-crds-{TAG}.tgz", "air-gap.yaml",
+        f"slipway-{TAG}.tgz", f"slipway-crds-{TAG}.tgz", f"slipway-deps-{TAG}.tgz", "air-gap.yaml",
     }  # fmt: skip
     locks = Path(__file__).parent.parent
     for name in ("requirements.lock", "requirements-operator.lock"):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from cluster import modules, structural
 
+from slipway.cli.web import TLS_ONLY
 from slipway_operator import __main__ as operator_files
 from slipway_operator import config as configs
 from slipway_operator import rights
@@ -231,6 +232,22 @@ def test_streams_have_time_to_end(name: str) -> None:
     assert [
         c["name"] for c in template["initContainers"] if c.get("restartPolicy") == "Always"
     ] == ["settle"]
+
+
+def test_browsers_are_told_to_come_back_by_tls_only() -> None:
+    """As on one machine, so in a cluster."""
+    for url, told in (("https://slipway.example.com", True), ("http://slipway.example.com", False)):
+        done = helm("template", "slipway", "slipway", values=NEEDED | {"url": url})
+        made = [item for item in yaml.safe_load_all(done.stdout) if item]
+        for part in ("web", "gateway"):
+            [found] = [
+                item for item in made
+                if (item["kind"], item["metadata"]["name"]) == ("Deployment", f"slipway-{part}")
+            ]  # fmt: skip
+            command = found["spec"]["template"]["spec"]["containers"][0]["command"]
+            header = ["--header", ":".join(TLS_ONLY)]
+            pairs = [command[i : i + 2] for i in range(len(command))]
+            assert (header in pairs) == told, part
 
 
 @every_profile

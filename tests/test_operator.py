@@ -75,10 +75,14 @@ def pod(server: ApiServer, name: str, *, of: str = RUN, role: str = "run", **sai
 
 def test_a_run_is_made_followed_and_taken_down(server: ApiServer, cluster: Cluster) -> None:
     asked(server, world.run())
-    looks(cluster, "runs", RUN)
+    assert looks(cluster, "runs", RUN) == reconcile.SOON_SECONDS
     job = server.get("rayjobs", RUN)
     assert job is not None
     assert job["spec"]["suspend"] is True
+    found = server.get("runs", RUN)
+    assert found is not None
+    assert "status" not in found, "there is no more to say yet than that"
+    looks(cluster, "runs", RUN)
     assert state(server) == ("waiting", "Queued")
     queued = world.queued("w", world.condition("QuotaReserved", "False", "Pending", "no GPU free"))
     queued["spec"]["podSets"] = [
@@ -121,8 +125,9 @@ def test_a_look_at_what_has_not_changed_asks_for_nothing(
     asked(server, world.run())
     mirror = Mirror(cluster)
     told(mirror)
-    reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
-    # Its look has told it what it made and wrote itself.
+    for _ in range(2):
+        reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
+    # Its looks have told it what it made and wrote itself.
     before = len(server.requests)
     reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
     assert server.requests[before:] == []
@@ -165,6 +170,7 @@ def test_what_was_worked_out_from_an_old_reading_is_not_written(
     server.put("runs", RUN, {"metadata": {"finalizers": [reconcile.FINALIZER]}})
     mirror.take(RUNS, "MODIFIED", {**server.get("runs", RUN), "status": {}})  # type: ignore[dict-item]
     server.put("runs", RUN, {"status": {"reason": "of another operator"}})
+    assert reconcile.look(mirror, world.config(), "runs", "slipway", RUN) == reconcile.SOON_SECONDS
     with pytest.raises(Conflict):
         reconcile.look(mirror, world.config(), "runs", "slipway", RUN)
     found = server.get("runs", RUN)
@@ -213,9 +219,9 @@ def test_a_job_deleted_by_hand_ends_the_attempt_and_a_service_is_made_again(
     for _ in range(2):
         looks(cluster, "runs", RUN)
         looks(cluster, "servedmodels", MODEL)
-        if server.get("rayservices", MODEL) and state(server)[0] == "waiting":
-            server.delete("rayjobs", RUN)
-            server.delete("rayservices", MODEL)
+    assert state(server)[0] == "waiting"
+    server.delete("rayjobs", RUN)
+    server.delete("rayservices", MODEL)
     looks(cluster, "runs", RUN)
     assert state(server) == ("failed", "Deleted")
     looks(cluster, "servedmodels", MODEL)

@@ -250,7 +250,12 @@ LOST = [
         "Evicted",
         "drained",
     ),
-    (pod(conditions=[condition("Ready", "False", "NodeNotReady")]), "NodeLost", "does not answer"),
+    (
+        # As Kubernetes' own controller leaves the pods of a node that is silent: no reason given.
+        pod(conditions=[condition("Ready", "False"), condition("ContainersReady", "True")]),
+        "NodeLost",
+        "does not answer",
+    ),
 ]
 
 
@@ -277,6 +282,13 @@ def test_a_container_that_fails_leaves_its_last_line() -> None:
         "the run ended with an error: exit 139 "
         "(pod head was lost: its container ended with signal 11 (Segmentation fault))"
     )
+
+
+def test_a_pod_that_its_kubelet_calls_unready_has_not_lost_its_node() -> None:
+    for containers, reason in (("True", "ReadinessGatesNotReady"), ("False", "ContainersNotReady")):
+        ready = condition("Ready", "False", reason)
+        given = pod(conditions=[ready, condition("ContainersReady", containers)])
+        assert pods.trouble([given]) is None
 
 
 def test_healthy_pods_are_no_trouble() -> None:

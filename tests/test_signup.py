@@ -18,9 +18,10 @@ from slipway.core import reconcile
 from slipway.metering import services as metering
 from slipway.metering.models import Credit
 from slipway.metering.services import budgets
-from slipway.signup import services
 from slipway.signup.models import SignUp, Trial
 from slipway.signup.reconcile import WATCHED, sweep
+from slipway.signup.services import signing_up as services
+from slipway.signup.services import turns
 from slipway.tenancy.models import Membership, Organisation, User
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +63,7 @@ def token_in(letter: Any) -> str:
 
 def test_the_letter_answered_makes_an_organisation_and_its_owner(open_door: Any) -> None:
     assert APIClient().get("/api/v1/sign-up").json() == {
-        "open": True, "trial_credit": "12.500000", "currency": "CNY",
+        "open": True, "trial_credit": "12.500000", "currency": "CNY", "resets": True,
     }  # fmt: skip
     assert ask(email="Ada@Example.com").status_code == 202
     assert not User.objects.exists(), "nobody before the letter is answered"
@@ -159,36 +160,36 @@ def test_what_will_not_do_is_refused_by_field(open_door: Any, field: str, value:
 
 
 def test_a_mailbox_has_one_trial_and_few_letters_an_hour(open_door: Any) -> None:
-    for number in range(services.PER_MAILBOX):
+    for number in range(turns.PER_MAILBOX):
         assert ask(email=f"ada+{number}@example.com").status_code == 202
     refused = ask(email="Ada+more@Example.com")
     assert refused.status_code == 429
-    assert refused.json()["error"]["code"] == "too_many_sign_ups"
+    assert refused.json()["error"]["code"] == "too_many_letters"
     deliver()
     for _, letter in open_door.got:
         assert verify(token_in(letter)).status_code == 201
-    assert Organisation.objects.count() == services.PER_MAILBOX
+    assert Organisation.objects.count() == turns.PER_MAILBOX
     amounts = sorted(Credit.objects.values_list("amount", flat=True))
     assert amounts == [0, 0, Decimal("12.5")]
     assert Trial.objects.count() == 1
     for place in Organisation.objects.all():
         assert metering.limited(organisation_id=place.pk, project_id=place.pk, key_id=None)
         assert budgets.balance(organisation_id=place.pk) in {0, Decimal("12.5")}
-    assert len({place.name for place in Organisation.objects.all()}) == services.PER_MAILBOX
+    assert len({place.name for place in Organisation.objects.all()}) == turns.PER_MAILBOX
 
 
 def test_a_network_asks_so_often_in_an_hour(
     open_door: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "PER_NETWORK", 2)
+    monkeypatch.setattr(turns, "PER_NETWORK", 2)
     codes = [ask(email=f"n{n}@example.com").status_code for n in range(3)]
     assert codes == [202, 202, 429]
     elsewhere = APIClient(REMOTE_ADDR="203.0.113.9")
     other = ASKED | {"email": "n3@example.com"}
     assert elsewhere.post("/api/v1/sign-up", other, format="json").status_code == 202
-    assert services.network_of("203.0.113.9") == services.network_of("203.0.113.200")
-    assert services.network_of("2001:db8::1") == services.network_of("2001:db8:0:ff::2")
-    assert services.network_of("2001:db8::1") != services.network_of("2001:db8:1::1")
+    assert turns.network_of("203.0.113.9") == turns.network_of("203.0.113.200")
+    assert turns.network_of("2001:db8::1") == turns.network_of("2001:db8:0:ff::2")
+    assert turns.network_of("2001:db8::1") != turns.network_of("2001:db8:1::1")
     later = timezone.now() + timedelta(hours=1)
     services.ask(**ASKED, address="127.0.0.1", now=later)
 

@@ -24,7 +24,39 @@ THREADS = 8
 COMPARE_SECONDS = 60.0
 #: And everything is looked at this often, whatever else is forgotten.
 RESYNC_SECONDS = 900.0
-SETTLE_SECONDS = 0.2
+SETTLE_SECONDS = 0.5
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Our looks say themselves how far they are: kopf keeps nothing on the objects."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """No handler asks what changed; by default kopf copies each object three times to know it."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
 
 
 def run(
@@ -91,6 +123,8 @@ def registry(queue: Queue, mirror: Mirror, *, wide: bool) -> kopf.OperatorRegist
     def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         # We write conditions and metrics; kopf's own events and annotations say nothing more.
         settings.posting.enabled = False
+        settings.persistence.progress_storage = _NoProgress()
+        settings.persistence.diffbase_storage = _NoDifferences()
         # A watch that an idle balancer has cut without a word is noticed by this.
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
@@ -98,7 +132,8 @@ def registry(queue: Queue, mirror: Mirror, *, wide: bool) -> kopf.OperatorRegist
         # in vain for a minute. What is installed later is found by the resync.
         settings.scanning.disabled = not wide
 
-    def told(event: Any, resource: Any, body: Any, **_: Any) -> None:
+    # On kopf's own thread: what it does is short, and a pool of threads would cost more.
+    async def told(event: Any, resource: Any, body: Any, **_: Any) -> None:
         kind = (resource.group, resource.version, resource.plural)
         mirror.take(kind, event["type"], event["object"])
         # Of one workload several things change at once; a moment later one look sees them all.

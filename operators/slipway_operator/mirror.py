@@ -50,6 +50,8 @@ class Mirror:
         #: Kueue's Workload of each resource: namespace, plural, name → its name.
         self._held: dict[tuple[str, str, str], Name] = {}
         self._lines = Lines()
+        #: RayJobs that were there and were deleted, while their runs are there.
+        self._lost: set[Name] = set()
 
     def take(self, kind: Address, event: str | None, body: Object) -> None:
         """What a watch or an answer tells; what is older than what is known changes nothing."""
@@ -58,6 +60,7 @@ class Mirror:
         with self._lock:
             if event == "DELETED":
                 self._forget(kind, name)
+                self._lose(kind, name)
             elif version > self._version(kind, name):
                 self._forget(kind, name)
                 self._remember(kind, name, version, body)
@@ -70,6 +73,10 @@ class Mirror:
         """An object as it was told; None if nothing was."""
         found = self._kept[kind].get((namespace, name))
         return json.loads(found[1]) if found else None
+
+    def was_lost(self, namespace: str, name: str) -> bool:
+        """Whether a run's RayJob was there and was deleted."""
+        return (namespace, name) in self._lost
 
     def pods(self, namespace: str, workload: str) -> list[Object]:
         """The pods that were told of."""
@@ -134,6 +141,7 @@ class Mirror:
                 }
                 for name in gone:
                     self._forget(kind, name)
+                    self._lose(kind, name)
                 changed = [name for name in names if names[name] > self._version(kind, name)]
             for body in gone.values():
                 yield from concerned(kind, body)
@@ -155,6 +163,12 @@ class Mirror:
             self._lines.join(name, small)
             if (whose := subject(small)) is not None:
                 self._held[(name[0], *whose)] = name
+
+    def _lose(self, kind: Address, name: Name) -> None:
+        if kind == RAY_JOBS and name in self._kept[RUNS]:
+            self._lost.add(name)
+        elif kind == RUNS:
+            self._lost.discard(name)
 
     def _forget(self, kind: Address, name: Name) -> None:
         found = self._kept[kind].pop(name, None)

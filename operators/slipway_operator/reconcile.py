@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from slipway_contracts.resources import GROUP, RUN, SERVED_MODEL, VERSION, Resource
+from slipway_contracts.workload import State
 from slipway_operator.cluster import Object, Refused, Unknown
 from slipway_operator.config import Config
 from slipway_operator.mirror import RAY_JOBS, RAY_SERVICES, Mirror
@@ -81,6 +82,7 @@ def look(mirror: Mirror, config: Config, plural: str, namespace: str, name: str)
         return None
     try:
         resource = _hold(mirror, kind, resource)
+        was_there = mirror.told(kind.made, namespace, name) is not None
         verdict = _make(mirror, config, kind, resource)
     except Unknown:
         verdict = waiting(
@@ -88,6 +90,10 @@ def look(mirror: Mirror, config: Config, plural: str, namespace: str, name: str)
         )
     except Refused as error:
         verdict = failed("Refused", f"the API server refuses it: {error}")
+    else:
+        if not was_there and verdict.state is State.WAITING and not resource.get("status"):
+            # In a moment there is more to say than that it was sent; others wait to be sent.
+            return SOON_SECONDS
     wanted = write.status(verdict, resource, now=datetime.now(UTC))
     if wanted != resource.get("status"):
         mirror.apply_status(resource, plural, wanted)
@@ -118,7 +124,8 @@ def _make(mirror: Mirror, config: Config, kind: Kind, resource: Object) -> Verdi
     made = mirror.get(kind.made, namespace, name)
     if made is not None and not _is_ours(made, resource):
         return failed("NameTaken", f"a {made.get('kind')} of this name is there that is not ours")
-    if made is None and not kind.lasting and _was_made(resource):
+    was_there = _was_made(resource) or mirror.was_lost(namespace, name)
+    if made is None and not kind.lasting and was_there:
         return failed("Deleted", "its RayJob was deleted under it")
     if made is None or _is_older(made, resource):
         for manifest in kind.render(resource, config):

@@ -14,7 +14,7 @@ from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 HOME = Path(os.environ.get("SLIPWAY_HOME", ".slipway")).resolve()
 RUN_DIR = Path(os.environ.get("SLIPWAY_RUN_DIR", HOME / "run"))
@@ -48,6 +48,10 @@ def _secret_key() -> str:
     return key
 
 
+#: What libpq lets one ask of the connection's TLS; without, it takes what the server offers.
+_DATABASE_OPTIONS = {"sslmode", "sslrootcert", "sslcert", "sslkey"}
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
@@ -65,6 +69,12 @@ def _database(url: str) -> dict[str, Any]:
             },
         }
     if parts.scheme in {"postgres", "postgresql"}:
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if unknown := asked.keys() - _DATABASE_OPTIONS:
+            raise ValueError(
+                f"SLIPWAY_DATABASE_URL has ?{', '.join(sorted(unknown))}, which is not known here; "
+                f"known are {', '.join(sorted(_DATABASE_OPTIONS))}"
+            )
         return {
             "ENGINE": "slipway.core.postgres",
             "NAME": parts.path.lstrip("/"),
@@ -76,7 +86,7 @@ def _database(url: str) -> dict[str, Any]:
             # its thread is used by nobody again, and soon the server has none left to give. The
             # engine keeps a few for others instead.
             "CONN_MAX_AGE": 0,
-            "OPTIONS": {"connect_timeout": 5},
+            "OPTIONS": {"connect_timeout": 5} | asked,
         }
     raise ValueError(
         f"SLIPWAY_DATABASE_URL starts with {parts.scheme!r}; use sqlite:///path or postgres://…"
@@ -165,7 +175,6 @@ if PUBLIC_URL.startswith("https://"):
     SESSION_COOKIE_NAME, SESSION_COOKIE_SECURE = "__Host-session", True
     CSRF_COOKIE_NAME, CSRF_COOKIE_SECURE = "__Host-csrf", True
     CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-    SECURE_HSTS_SECONDS = 365 * 86400
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 # Bodies of this API are JSON documents; bytes travel by signed address.
@@ -255,6 +264,9 @@ COMPLETIONS_SPOOL = USAGE_SPOOL.with_name(f"{USAGE_SPOOL.name}-completions")
 
 #: `cloud` or `private`; what they differ in is in slipway/editions/rules/policy.py.
 EDITION = os.environ.get("SLIPWAY_EDITION", "cloud")
+#: Who the first administrator is: `owner`, made at the first start, or whoever goes through the
+#: `wizard` with the code that stands on the machine, as on an appliance.
+FIRST_BOOT = {"owner": "owner", "wizard": "wizard"}[os.environ.get("SLIPWAY_FIRST_BOOT", "owner")]
 #: What an organisation that signed up gets to try; without one, nobody signs up.
 TRIAL_CREDIT = Decimal(_trial) if (_trial := os.environ.get("SLIPWAY_TRIAL_CREDIT")) else None
 #: The mail server: smtp://user:password@host:587 speaks TLS after STARTTLS, smtps:// at once;

@@ -25,6 +25,7 @@ DOMAINS = [
     "overview",
     "notices",
     "signup",
+    "firstboot",
     "leaving",
 ]
 

@@ -222,7 +222,7 @@ def ours(plane: planes.ControlPlane, api: Any, number: int, rest: float) -> floa
         made = Watched(api, ("ray.io", "v1", "rayjobs"), namespace, lambda _: True)
         seen = Watched(api, (*QUEUES, "workloads"), namespace, admitted)
         time.sleep(1)
-        before = operator.said("slipway_operator_requests_total")
+        before, burnt = operator.said("slipway_operator_requests_total"), operator.cpu_seconds()
         kind = ("slipway.dev", "v1", "runs")
         asked = create(api, kind, (run(index, namespace) for index in range(number)))
         whole = seen.all(number, 900)
@@ -237,7 +237,9 @@ def ours(plane: planes.ControlPlane, api: Any, number: int, rest: float) -> floa
         )
         time.sleep(10)
         spent = operator.said("slipway_operator_requests_total") - before
+        burnt = (operator.cpu_seconds() - burnt) / number
         print(f"requests of the operator for each run until admitted: {spent / number:.1f}")
+        print(f"processor time of the operator for each run until then: {burnt * 1000:.0f} ms")
         resting(operator, rest)
         finish(operator, api, namespace, sorted(asked)[::10])
         print(f"memory of the operator with {number} runs: {operator.memory_mb():.0f} MB")

@@ -167,7 +167,7 @@ def test_by_mouse_in_chinese(platform: live.Live, admin: tuple[str, str], tmp_pa
         page.get_by_role("heading", name="用量").wait_for()
         eyes.look("system-usage")
         page.get_by_role("link", name="运行状况").click()
-        page.get_by_text("数据库").wait_for()
+        page.get_by_text("数据库", exact=True).wait_for()
         eyes.look("system-health")
         for name, picture in SYSTEM.items():
             page.get_by_role("link", name=name, exact=True).click()

@@ -32,21 +32,22 @@ def cloud() -> Iterator[tuple[str, Any]]:
         yield f"http://127.0.0.1:{door.port}", made
 
 
-def link_to(post: Any, email: str) -> str:
-    """The link in the letter to an address, once it has come."""
+def link_to(post: Any, email: str, path: str) -> str:
+    """The link to a page in the letter to an address, once it has come."""
 
     def come() -> str:
         for to, letter in list(post.got):
-            found = re.search(r"http\S+/sign-up#\S+", letter.get_payload(decode=True).decode())
+            text = letter.get_payload(decode=True).decode()
+            found = re.search(rf"http\S+/{path}#\S+", text)
             if to == [email] and found:
-                return found[0]
+                return found[0].replace("localhost", "127.0.0.1")
         return ""
 
     return str(until(f"a letter to {email}", come, seconds=60))
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
-def test_one_signs_up_answers_the_letter_and_is_in(
+def test_one_signs_up_by_a_letter_and_comes_back_by_another_with_the_password_forgotten(
     cloud: tuple[str, Any], tmp_path: Path, language: str
 ) -> None:
     url, post = cloud
@@ -69,7 +70,7 @@ def test_one_signs_up_answers_the_letter_and_is_in(
         page.locator("input[type=password]").fill(PASSWORD)
         page.locator("button[type=submit]").click()
         expect(page.get_by_text(email)).to_be_visible()
-        page.goto(link_to(post, email).replace("localhost", "127.0.0.1"))
+        page.goto(link_to(post, email, "sign-up"))
         page.reload()
         page.locator("input[type=password]").wait_for()
         eyes.look(f"verify-{language}")
@@ -78,6 +79,30 @@ def test_one_signs_up_answers_the_letter_and_is_in(
         home = "首页" if language == "zh-CN" else "Home"
         page.get_by_role("heading", name=home, exact=True).wait_for()
         expect(page.get_by_role("button", name=re.compile(email))).to_be_visible()
+
+        page.goto(f"{url}/account")
+        expect(page.get_by_text(email, exact=True)).to_have_count(2)
+        eyes.look(f"account-{language}")
+        page.context.clear_cookies()
+        page.goto(url)
+        page.locator("a[href='/forgotten']").click()
+        page.locator("input[type=email]").fill(email)
+        eyes.look(f"forgotten-{language}")
+        page.locator("button[type=submit]").click()
+        expect(page.get_by_text(email)).to_be_visible()
+        page.goto(link_to(post, email, "new-password"))
+        page.reload()
+        page.locator("input[type=password]").fill("short")
+        page.locator("button[type=submit]").click()
+        expect(page.locator(".ant-form-item-explain-error")).to_be_visible()
+        # As above; and the page asked who is signed in, which nobody is.
+        eyes.complaints[:] = [each for each in eyes.complaints if not re.search("422|401", each)]
+        page.locator("input[type=password]").fill("another way down")
+        eyes.look(f"new-password-{language}")
+        page.locator("button[type=submit]").click()
+        page.get_by_role("link", name="去登录" if language == "zh-CN" else "Sign in").click()
+        browser.sign_in(page, (email, "another way down"))
+        page.get_by_role("heading", name=home, exact=True).wait_for()
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])

@@ -1,8 +1,8 @@
 // The sign-in form: a page of its own at first, a dialog when a session ends.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Alert, Button, Form, Input, Typography } from "antd";
-import { useState } from "react";
-import { signOnOffers, signUpRetrieve } from "@/api/generated/sdk.gen";
+import { useEffect, useState } from "react";
+import { setUpRetrieve, signOnOffers, signUpRetrieve } from "@/api/generated/sdk.gen";
 import type { OfferOut, SignInIn } from "@/api/generated/types.gen";
 import { askPasskey, hasPasskeys } from "@/api/passkey";
 import { reading } from "@/api/reading";
@@ -15,6 +15,9 @@ type Props = { busy: boolean; refusal: Refusal | null; onSubmit: (given: SignInI
 
 /** Whether one may sign up here, and with what to try. */
 export const OFFER = reading("signUpRetrieve", {}, (signal) => signUpRetrieve({ signal, throwOnError: true }));
+
+/** Whether this installation waits to be set up. */
+export const WAITS = reading("setUpRetrieve", {}, (signal) => setUpRetrieve({ signal, throwOnError: true }));
 
 const CODES = ["provider_down", "sign_on_failed", "no_role", "forbidden"] as const;
 
@@ -43,6 +46,11 @@ export function SignIn({ busy, refusal, onSubmit, onEntered }: Props) {
   });
   const passkey = useMutation({ ...quiet, mutationFn: askPasskey, onSuccess: onEntered });
   const offer = useQuery({ ...OFFER, meta: { quiet: true, signIn: true }, retry: false, staleTime: Number.POSITIVE_INFINITY });
+  // A machine that nobody has set up yet: there is nobody to sign in as.
+  const waits = useQuery({ ...WAITS, meta: { quiet: true, signIn: true }, retry: false, staleTime: Number.POSITIVE_INFINITY });
+  useEffect(() => {
+    if (waits.data?.open === true) location.replace("/set-up");
+  }, [waits.data]);
   const second = refusal?.code === "second_factor_needed";
   return (
     <main className="signin">
@@ -93,6 +101,11 @@ export function SignIn({ busy, refusal, onSubmit, onEntered }: Props) {
           </Button>
         )}
         {passkey.error !== null && <Refused refusal={refusalOf(passkey.error)} />}
+        {offer.data?.resets === true && (
+          <Button type="link" block className="signin-note" href="/forgotten">
+            {t("signin.forgotten")}
+          </Button>
+        )}
         {offer.data?.open === true && (
           <Button type="link" block className="signin-note" href="/sign-up">
             {t("signup")}

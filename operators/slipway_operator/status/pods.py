@@ -74,6 +74,19 @@ def _is_ready(pod: Object) -> bool:
     return found is not None and found["status"] == "True"
 
 
+def _is_deserted(pod: Object) -> bool:
+    """Whether Kubernetes has given its node up.
+
+    Its controller then says Ready is false, and no more: a kubelet would give a reason, and would
+    say it of the containers, too.
+    """
+    ready, containers = condition(pod, "Ready"), condition(pod, "ContainersReady")
+    if ready is None or containers is None:
+        return False
+    said = ready["status"] == "False" and not ready.get("reason")
+    return said and containers["status"] == "True"
+
+
 def _of(pod: Object) -> Iterator[Trouble]:
     name = pod["metadata"]["name"]
     status = pod.get("status") or {}
@@ -89,9 +102,8 @@ def _of(pod: Object) -> Iterator[Trouble]:
         if reason.startswith("OutOf"):
             word, what = "NodeRefused", f"its node had too little left ({reason})"
         yield _lost(word, name, what, message)
-    unready = condition(pod, "Ready")
-    if unready is not None and unready.get("reason") == "NodeNotReady":
-        yield _lost("NodeLost", name, "its node does not answer", unready.get("message", ""))
+    if _is_deserted(pod):
+        yield _lost("NodeLost", name, "its node does not answer", "")
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
         yield _unscheduled(name, scheduled)

@@ -18,7 +18,7 @@ from slipway.cli import bundled
 from slipway.cli.client import Problem
 
 _CHECKOUT = Path(__file__).parents[3]
-_CHARTS = ("slipway-crds", "slipway")
+_CHARTS = ("slipway-crds", "slipway-deps", "slipway")
 #: Repository of each image → its part of the chart's values.
 _OURS = {
     "slipway/control-plane": "controlPlane",

@@ -63,6 +63,14 @@ def remembered_port() -> int | None:
         return None
 
 
+def setup_code() -> str:
+    """What the wizard of the first boot asks for; empty where nothing waits to be set up."""
+    try:
+        return (home() / "setup-code").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def claim() -> IO[str] | None:
     """Hold the one supervisor's lock of this home; None if another holds it.
 

@@ -118,6 +118,8 @@ def up(detach: bool, port: int | None) -> None:
         began = time.monotonic()
         running = start(port=port, tell=click.echo)
         click.echo(f"Slipway is up at {running.url} ({time.monotonic() - began:.1f} s)")
+        if code := home.setup_code():
+            click.echo(f"It waits to be set up: open {running.url}/set-up, the code is {code}")
         return
     wanted = wanted_port(port)
     if home.running() is None and not free_port(wanted):

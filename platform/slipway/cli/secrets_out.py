@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 REMOVED = "[removed]"
 #: Files of the home that are secrets as a whole, and one whose values are.
-_KEY_FILES, _ENV_FILES = ("secret-key", "audit-key", "seal-key"), ("demo.env",)
+_KEY_FILES, _ENV_FILES = ("secret-key", "audit-key", "seal-key", "setup-code"), ("demo.env",)
 _NAMED = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|(^|_)KEYS?($|_)", re.IGNORECASE)
 #: Keys and tokens by their form, credentials in addresses, and values named like secrets.
 _SHAPES = re.compile(

@@ -32,7 +32,10 @@ _NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 class RequestIds:
-    """Middleware: every answer carries `x-request-id`, every log line can name it."""
+    """Middleware: every answer carries `x-request-id`, every log line can name it.
+
+    Text of ours is UTF-8, and says so.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -41,6 +44,9 @@ class RequestIds:
         request_id.set(f"req_{secrets.token_hex(12)}")
         response = self.get_response(request)
         response["x-request-id"] = request_id.get()
+        kind = response.get("content-type", "")
+        if kind.startswith("text/") and "charset" not in kind:
+            response["content-type"] = f"{kind}; charset=utf-8"
         if request.path.startswith(_DATA) and not _is_page(response):
             # Nobody keeps an answer, and opened by itself it is text: no script, no frame.
             response.setdefault("cache-control", "no-store")

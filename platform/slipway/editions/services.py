@@ -126,6 +126,11 @@ def _refused(why: str) -> Invalid:
     )
 
 
+def needs_licence() -> bool:
+    """Whether changes need a licence in force here."""
+    return policy.EDITIONS[settings.EDITION].needs_licence
+
+
 def may_sign_up() -> bool:
     """Whether this edition is one where people come in by themselves."""
     return policy.EDITIONS[settings.EDITION].sign_up

@@ -1,4 +1,4 @@
-"""Sends letters to who signed up, and forgets who did not answer."""
+"""Sends letters, and forgets who did not answer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from datetime import datetime
 
 from slipway.core.models import Tracked
 from slipway.core.reconcile import Step
-from slipway.signup import services
-from slipway.signup.models import SignUp
+from slipway.signup.models import Letter, SignUp
+from slipway.signup.services import proving, signing_up
 
-WATCHED: list[tuple[type[Tracked], Step]] = [(SignUp, services.send)]
+WATCHED: list[tuple[type[Tracked], Step]] = [(SignUp, signing_up.send), (Letter, proving.send)]
 
 
 def sweep(now: datetime) -> None:
-    services.forget(now=now)
+    signing_up.forget(now=now)
+    proving.forget(now=now)

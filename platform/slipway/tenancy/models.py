@@ -52,6 +52,9 @@ class User(AbstractUser):
 
     #: Set for a service account: the project it belongs to.
     serves = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
+    #: The address whose letter they answered: where a forgotten password is reset by. `email` is
+    #: only what somebody said.
+    proved_email = models.EmailField(max_length=150, blank=True, default="", db_index=True)
 
 
 class Group(Record):

@@ -51,6 +51,7 @@ LONG = {
     "door.evalrun": _eval_slots,
     "notices.delivery": _notice_slots,
     "signup.signup": _notice_slots,
+    "signup.letter": _notice_slots,
     "leaving.takeout": _leaving_slots,
     "leaving.departure": _leaving_slots,
 }

@@ -14,7 +14,7 @@ from slipway.audit.models import Entry, Head
 from slipway.audit.rules import chain
 
 _SECRET = re.compile(
-    r"pass(word|phrase|code)|secret|token|private|credential|authorization|signature|link$",
+    r"pass(word|phrase|code)|secret|token|private|credential|authorization|signature|setup_code|link$",
     re.IGNORECASE,
 )
 #: Counts of tokens are no secrets.

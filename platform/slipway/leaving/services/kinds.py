@@ -113,7 +113,8 @@ KINDS: tuple[Kind, ...] = (
 #: People are of no organisation; what is theirs goes with them.
 OF_PEOPLE = frozenset({
     "tenancy.User", "tenancy.SignedIn", "tenancy.Factor", "tenancy.RecoveryCode",
-    "tenancy.SignInFailure", "sessions.Session", "signup.SignUp", "signup.Trial",
+    "tenancy.SignInFailure", "sessions.Session", "signup.SignUp", "signup.Letter",
+    "signup.Trial",
 })  # fmt: skip
 #: What happened to rows; each goes with the row that it names.
 OF_ROWS = frozenset({"core.Event"})

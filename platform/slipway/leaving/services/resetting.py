@@ -16,7 +16,7 @@ from slipway.core.models import Event
 FORGOTTEN = (
     "tenancy.ApiKey", "tenancy.Invite", "tenancy.IdentityProvider", "tenancy.ScimToken",
     "tenancy.Provisioned", "tenancy.Membership", "tenancy.Group", "tenancy.CustomRole",
-    "tenancy.User", "tenancy.SignInFailure", "sessions.Session", "signup.SignUp",
+    "tenancy.User", "tenancy.SignInFailure", "sessions.Session", "signup.SignUp", "signup.Letter",
     "notices.Target", "traffic.External", "quotas.Request", "editions.Installed",
 )  # fmt: skip
 

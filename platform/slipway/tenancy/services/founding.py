@@ -1,8 +1,9 @@
-"""Somebody who was not invited: what their account must be like, and their own organisation."""
+"""A new account: what it must be like; and the organisation of somebody who was not invited."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from slipway.core.errors import Conflict, Detail, Invalid
+from slipway.editions import services as editions
 from slipway.tenancy.models import Membership, Role, User
 from slipway.tenancy.services import passwords, projects
 
@@ -32,24 +34,42 @@ def known(*, email: str) -> bool:
 
 def check_newcomer(*, email: str, password: str, organisation: str) -> None:
     """Invalid unless they could have such an account; does not look who has one."""
-    user = User(username=email, email=email)
+    _check(User(username=email, email=email), password, field="email", words=[organisation])
+
+
+def _check(user: User, password: str, *, field: str, words: Iterable[str] = ()) -> None:
     try:
-        User.username_validator(email)
+        User.username_validator(user.username)
     except ValidationError as error:
         raise Invalid(
-            "This address cannot be a name to sign in with.",
-            Detail(field="email", rule="letters, digits and @ . + - _", value=email,
-                   fix="another address of yours"),
+            "This cannot be a name to sign in with.",
+            Detail(field=field, rule="letters, digits and @ . + - _", value=user.username,
+                   fix="another one"),
         ) from error  # fmt: skip
     try:
         password_validation.validate_password(password, user)
-        passwords.check_words(password, [organisation])
+        passwords.check_words(password, words)
     except ValidationError as error:
         raise Invalid(
             " ".join(error.messages),
             Detail(field="password", rule=" ".join(error.messages),
                    fix="a longer password of your own"),
         ) from error  # fmt: skip
+
+
+def new_person(*, user_name: str, password: str, email: str) -> User:
+    """An account; Invalid for a name or password that will not do, Conflict for a taken name."""
+    user = User(username=user_name, email=email)
+    _check(user, password, field="user")
+    user.set_password(password)
+    people = User.objects.filter(serves=None, is_active=True).count()
+    editions.check_room(what="seats", used=people + 1)
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as error:
+        raise Conflict("That name was taken this moment; choose another.") from error
+    return user
 
 
 @transaction.atomic
@@ -60,7 +80,9 @@ def found(*, email: str, password: str, organisation: str) -> Founded:
     """
     try:
         with transaction.atomic():
-            user = User.objects.create(username=email, email=email, password=password)
+            user = User.objects.create(
+                username=email, email=email, proved_email=email, password=password
+            )
     except IntegrityError as error:
         raise Conflict("There is an account with this address already; sign in.") from error
     try:

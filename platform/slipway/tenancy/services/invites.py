@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth import password_validation
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from slipway.core import together
-from slipway.core.errors import Conflict, Detail, Invalid, NotFound
-from slipway.editions import services as editions
+from slipway.core.errors import NotFound
 from slipway.tenancy.models import Invite, Membership, Role, User
-from slipway.tenancy.services import grants, keys, signin
+from slipway.tenancy.services import founding, grants, keys, signin
 from slipway.tenancy.services.people import role_named
 from slipway.tenancy.services.principals import Principal
 
@@ -75,7 +72,7 @@ def accept(*, token: str, user_name: str, password: str, address: str, now: date
         row = waiting_for.select_for_update(of=("self",)).first()
         if row is None:
             raise _unknown()
-        user = user or _new_person(user_name, password, row.email)
+        user = user or founding.new_person(user_name=user_name, password=password, email=row.email)
         Membership.objects.get_or_create(
             user=user,
             project_id=row.project_id,
@@ -87,28 +84,6 @@ def accept(*, token: str, user_name: str, password: str, address: str, now: date
 
 def _unknown() -> NotFound:
     return NotFound("This invite is unknown, used or too old; ask for a new one.")
-
-
-def _new_person(user_name: str, password: str, email: str) -> User:
-    user = User(username=user_name, email=email)
-    try:
-        User.username_validator(user_name)
-        password_validation.validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid(
-            " ".join(error.messages),
-            Detail(field="password", rule=" ".join(error.messages),
-                   fix="a longer password of your own"),
-        ) from error  # fmt: skip
-    user.set_password(password)
-    people = User.objects.filter(serves=None, is_active=True).count()
-    editions.check_room(what="seats", used=people + 1)
-    try:
-        with transaction.atomic():
-            user.save()
-    except IntegrityError as error:
-        raise Conflict("That name was taken this moment; choose another.") from error
-    return user
 
 
 def waiting(*, project_id: UUID):  # type: ignore[no-untyped-def]  # Django's queryset types are not installed

@@ -84,18 +84,49 @@ def change_password(
     if not user.has_usable_password():
         raise Conflict("Your password is your identity provider's; change it there.")
     signin.sign_in(user_name=user.username, password=password, address=address, now=now)
+    check_new(user=user, new_password=new_password, field="new_password")
+    together.begin()
+    with transaction.atomic():
+        user.set_password(new_password)
+        user.save(update_fields=["password"])
+    signin.forgive(user_name=user.username)
+
+
+def check_new(*, user: User, new_password: str, field: str) -> None:
+    """Invalid where this password is too weak for this person."""
     try:
         password_validation.validate_password(new_password, user)
     except ValidationError as error:
         raise Invalid(
             " ".join(error.messages),
-            Detail(field="new_password", rule=" ".join(error.messages),
+            Detail(field=field, rule=" ".join(error.messages),
                    fix="a longer password of your own"),
         ) from error  # fmt: skip
-    together.begin()
+
+
+def with_address(*, email: str) -> User | None:
+    """Who has proved this address and signs in with a password of their own."""
+    user = User.objects.filter(proved_email__iexact=email, is_active=True, serves=None).first()
+    return user if user is not None and user.has_usable_password() else None
+
+
+def note_address(*, user: User, email: str) -> None:
+    """They have answered a letter to this address; whoever had proved it before has it no more."""
+    with transaction.atomic():
+        User.objects.filter(proved_email__iexact=email).update(proved_email="")
+        User.objects.filter(pk=user.pk).update(email=email, proved_email=email)
+
+
+def reset_password(*, user: User, new_password: str) -> None:
+    """Another password for who forgot theirs; all their sessions end. Invalid if it is too weak.
+
+    A second factor is still asked for when they sign in with it.
+    """
+    check_new(user=user, new_password=new_password, field="password")
     with transaction.atomic():
         user.set_password(new_password)
         user.save(update_fields=["password"])
+        SignedIn.objects.filter(user=user).delete()
     signin.forgive(user_name=user.username)
 
 

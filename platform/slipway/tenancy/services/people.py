@@ -24,6 +24,11 @@ def ensure_member(*, user_name: str, password: str, project_id: UUID, role: str)
     return user
 
 
+def somebody_administers() -> bool:
+    """Whether anybody administers the platform."""
+    return bool(User.objects.filter(is_superuser=True).exists())
+
+
 @transaction.atomic
 def first_owner(*, user_name: str, password: str, project_id: UUID) -> User:
     """The owner a fresh installation starts with; one that exists keeps their own password.
@@ -31,7 +36,7 @@ def first_owner(*, user_name: str, password: str, project_id: UUID) -> User:
     They own the project's organisation and administer the platform.
     """
     user = User.objects.filter(username=user_name).first()
-    if user is not None and User.objects.filter(is_superuser=True).exists():
+    if user is not None and somebody_administers():
         return user
     user = user or ensure_member(
         user_name=user_name, password=password, project_id=project_id, role=Role.OWNER

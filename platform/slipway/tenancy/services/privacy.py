@@ -96,6 +96,7 @@ def forget(*, user_name: str, now: datetime) -> str:
         if column is not None and not column.is_relation:
             model._default_manager.filter(Q(made_by=user_name)).update(made_by=nobody)
     user.username, user.email, user.first_name, user.last_name = nobody, "", "", ""
+    user.proved_email = ""
     user.is_active = user.is_superuser = False
     user.last_login = None
     user.set_unusable_password()

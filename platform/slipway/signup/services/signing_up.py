@@ -6,25 +6,22 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from ipaddress import ip_network
-from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from slipway.core import lifecycle, nudge, together
-from slipway.core.errors import NotFound, NotSignedIn, Refused
+from slipway.core import lifecycle, together
+from slipway.core.errors import NotFound, NotSignedIn
 from slipway.editions import services as editions
 from slipway.metering import services as metering
 from slipway.notices import services as notices
 from slipway.signup.models import Phase, SignUp, Trial
+from slipway.signup.services import turns
 from slipway.tenancy.services import founding, keys, signin
 
 #: So long a letter's link works, and so long what was asked is kept.
 VALID_FOR = timedelta(days=1)
-#: So many in an hour (by the clock, UTC), of one mailbox and from one network.
-PER_MAILBOX, PER_NETWORK = 3, 20
 #: Until the next attempt where the mail server did not take a letter.
 _TRY_AGAIN = timedelta(minutes=1)
 
@@ -48,13 +45,6 @@ If it was not you, do nothing: nothing has changed.
 """
 
 
-class TooMany(Refused):
-    """A mailbox or a network has asked too often in this hour."""
-
-    status = 429
-    code: ClassVar[str] = "too_many_sign_ups"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Offer:
     """Whether people may sign up here, and what they get to try."""
@@ -62,13 +52,18 @@ class Offer:
     open: bool
     trial_credit: Decimal
     currency: str
+    #: Whether letters can be sent to who forgot a password.
+    resets: bool
 
 
 def offer() -> Offer:
     """Open where the edition lets people sign up, letters can be sent and a trial is set."""
     granted = settings.TRIAL_CREDIT
     may = editions.may_sign_up() and bool(settings.EMAIL_HOST) and granted is not None
-    return Offer(open=may, trial_credit=granted or Decimal(0), currency=settings.CURRENCY)
+    return Offer(
+        open=may, trial_credit=granted or Decimal(0), currency=settings.CURRENCY,
+        resets=bool(settings.EMAIL_HOST),
+    )  # fmt: skip
 
 
 def check_open() -> None:
@@ -88,54 +83,10 @@ def ask(*, email: str, password: str, organisation: str, address: str, now: date
     founding.check_newcomer(email=email, password=password, organisation=organisation)
     hashed = make_password(password)
     together.begin()
-    # Of two at once one takes the turn, and the other the next one.
-    for _ in range(PER_NETWORK):
-        turns = {
-            "mailbox_turn": _turn("mailbox", mailbox_of(email), PER_MAILBOX, now),
-            "network_turn": _turn("network", network_of(address), PER_NETWORK, now),
-        }
-        try:
-            with transaction.atomic():
-                row = SignUp.objects.create(
-                    phase=Phase.ASKED, email=email, organisation=organisation, password=hashed,
-                    look_at=now, created_at=now, **turns,
-                )  # fmt: skip
-                lifecycle.born(row, now=now)
-        except IntegrityError:
-            continue
-        nudge.soon(SignUp)
-        return
-    raise _too_many("network", now)
-
-
-def mailbox_of(email: str) -> str:
-    """Where the mail of an address ends up: what follows `+` only sorts it there."""
-    name, _, domain = email.lower().rpartition("@")
-    return f"{name.partition('+')[0] or name}@{domain}"
-
-
-def network_of(address: str) -> str:
-    """What one subscriber of a provider commonly has: a /24, of IPv6 a /56."""
-    try:
-        return str(ip_network(f"{address}/{56 if ':' in address else 24}", strict=False))
-    except ValueError:
-        return ""
-
-
-def _turn(what: str, of: str, most: int, now: datetime) -> str:
-    """The next free turn of this hour; TooMany if there is none."""
-    base = f"{keys.digest_of(f'{what}:{of}')}:{int(now.timestamp()) // 3600}:"
-    taken = SignUp.objects.filter(**{f"{what}_turn__startswith": base}).count()
-    if taken >= most:
-        raise _too_many(what, now)
-    return f"{base}{taken + 1}"
-
-
-def _too_many(what: str, now: datetime) -> TooMany:
-    wait = 60 - int(now.timestamp()) % 3600 // 60
-    return TooMany(
-        f"This {what} has asked for too many accounts in this hour; try again in {wait} minutes."
-    )
+    turns.ask(
+        SignUp, email=email, address=address, now=now,
+        phase=Phase.ASKED, organisation=organisation, password=hashed,
+    )  # fmt: skip
 
 
 def send(row: SignUp, now: datetime) -> timedelta | None:
@@ -185,7 +136,7 @@ def verify(*, token: str, password: str, address: str, now: datetime) -> foundin
         except lifecycle.LostRace as error:
             raise _unknown() from error
         made = founding.found(email=row.email, password=hashed, organisation=row.organisation)
-        mailbox = keys.digest_of(f"mailbox:{mailbox_of(row.email)}")
+        mailbox = keys.digest_of(f"mailbox:{turns.mailbox_of(row.email)}")
         _, first = Trial.objects.get_or_create(digest=mailbox, defaults={"created_at": now})
         # Also of nothing: who came in alone spends no more than was paid in.
         metering.pay_in(
