@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +14,6 @@ from slipway.core.errors import Conflict, NotFound
 from slipway.notices import services as notices
 from slipway.signup.models import About, Letter, LetterPhase
 from slipway.signup.services import turns
-from slipway.tenancy.models import User
 from slipway.tenancy.services import keys, own, signin
 
 #: So long a letter's link works, and so long what was asked is kept.
@@ -69,7 +69,7 @@ def forgot(*, email: str, address: str, now: datetime) -> None:
     )  # fmt: skip
 
 
-def claim(*, user: User, password: str, email: str, address: str, now: datetime) -> None:
+def claim(*, user: Any, password: str, email: str, address: str, now: datetime) -> None:
     """Send a letter to what somebody says is their address; it is theirs once they answer.
 
     It opens the account from then on, so the password is asked for. NotSignedIn if it is wrong,
