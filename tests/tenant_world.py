@@ -93,6 +93,8 @@ TABLES = {
     "prompt_id": "traffic.LoggedPrompt",
     "takeout_id": "leaving.Takeout",
     "pool_id": "capacity.Pool",
+    "plan_id": "plans.Plan",
+    "subscription_id": "plans.Subscription",
     "quota-requests request_id": "quotas.Request",
     "/v1 file_id": "door.File file-:hex",
     "/v1 upload_id": "door.Upload upload_:hex",
@@ -114,6 +116,8 @@ TABLES = {
     "/v1 name": "door.StoredCompletion name",
     "/v1 model": "door.FineTune fine_tuned_model",
 }
+#: The house's own, which everybody sees.
+HOUSES = ("capacity.Pool", "plans.Plan")
 #: Parameters that name no row of their own: parts of one, or words.
 WORDS = {
     "session_id": str(uuid.uuid4()),

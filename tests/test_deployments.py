@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -705,4 +706,36 @@ def test_the_time_that_replicas_answer_is_in_the_ledger_once(scene: Scene) -> No
         reconcile.sweep(begun + timedelta(minutes=minutes))
     assert len(counted()) == 3
     assert sum(counted()) <= 2 * 12 * 60, "nothing after it was gone"
+    assert rollups.differences() == []
+
+
+def test_replicas_that_a_subscription_pays_cost_nothing_more(scene: Scene, owner: Any) -> None:
+    from slipway.metering.models import Entry
+    from slipway.metering.services import rollups
+    from slipway.plans import services as plans
+
+    def counted(kind: str) -> int:
+        return sum(row.quantity // 1000 for row in Entry.objects.filter(kind=kind))
+
+    begun = timezone.now()
+    made = scene.create()
+    terms: dict[str, Any] = {"term": "month", "fee": Decimal(5), "most_units": 2}
+    plan = plans.offer(now=begun, name="one", model=made.name, replicas=1, **terms)
+    plans.offer(now=begun, name="other", model="another", replicas=9, **terms)
+    taken = plans.subscribe(principal=owner, plan_id=plan.pk, units=1, now=begun)
+    look()
+    scene.answers(1, "unix:/run/a.sock", "unix:/run/b.sock")
+    look()
+    reconcile.sweep(begun)
+    reconcile.sweep(begun + timedelta(minutes=5))
+    assert (counted("cpu_milliseconds"), counted("paid_milliseconds")) == (300, 300)
+    plans.change(
+        principal=owner, subscription_id=taken.pk, units=2, now=begun + timedelta(minutes=5)
+    )
+    reconcile.sweep(begun + timedelta(minutes=10))
+    assert (counted("cpu_milliseconds"), counted("paid_milliseconds")) == (300, 900)
+    plans.renew(type(taken).objects.get(), taken.term_ends_at)
+    type(taken).objects.update(phase="ended")
+    reconcile.sweep(begun + timedelta(minutes=15))
+    assert (counted("cpu_milliseconds"), counted("paid_milliseconds")) == (900, 900)
     assert rollups.differences() == []

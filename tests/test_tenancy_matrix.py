@@ -11,6 +11,7 @@ import pytest
 from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient
 from tenant_world import (
+    HOUSES,
     METHODS,
     PUBLIC,
     Tenant,
@@ -71,9 +72,9 @@ def test_what_no_document_names_lets_nobody_in_without_its_own_credential(owner:
 def test_lists_show_only_ones_own(owner: Any, stranger: Any, world: Any) -> None:
     theirs, own = Tenant(owner, "acmes-own-"), Tenant(stranger, "rivals-own-")
     asking = client(own.owner, role="admin")
-    # Pools are the house's: everybody works on them, and sees which there are.
-    shared = theirs.ids["pool_id"]
-    secrets = {value for value in theirs.ids.values() if len(value) >= 32} - {shared}
+    # Pools and plans are the house's: everybody works on them, and sees which there are.
+    shared = {str(theirs.owned[label].pk) for label in HOUSES}
+    secrets = {value for value in theirs.ids.values() if len(value) >= 32} - shared
     for place in operations():
         if place.method == "GET":
             answer = asking.get(own.address(place))

@@ -20,6 +20,7 @@ DOMAINS = [
     "traffic",
     "metering",
     "limits",
+    "plans",
     "quotas",
     "live",
     "overview",

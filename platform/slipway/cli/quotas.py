@@ -45,7 +45,7 @@ def ask(limit: str, wanted: tuple[str, ...], why: str, until: str | None, as_jso
     kinds = {row["limit_id"]: row["kind"] for row in client.get("quotas")["data"]}
     body: dict[str, Any] = {"kind": kinds.get(limit, "budget"), "limit_id": limit, "why": why,
                             "wanted": _fields(wanted), "until": until}  # fmt: skip
-    show(client.post("quota-requests", json=body), as_json=as_json, columns=_COLUMNS)
+    show(client.post("quota-requests", body), as_json=as_json, columns=_COLUMNS)
 
 
 @quotas.command()
@@ -67,7 +67,7 @@ def grant(
 ) -> None:
     """Grant REQUEST, in whole or less of it."""
     body = {"given": _fields(given) or None, "until": until, "answer": answer}
-    done = Client().post(f"quota-requests/{request}/grant", json=body)
+    done = Client().post(f"quota-requests/{request}/grant", body)
     show(done, as_json=as_json, columns="id state granted before until")
 
 
@@ -77,7 +77,7 @@ def grant(
 @click.option("--json", "as_json", is_flag=True)
 def refuse(request: str, answer: str, as_json: bool) -> None:
     """Refuse REQUEST and say why."""
-    done = Client().post(f"quota-requests/{request}/refuse", json={"answer": answer})
+    done = Client().post(f"quota-requests/{request}/refuse", {"answer": answer})
     show(done, as_json=as_json, columns="id state answer")
 
 

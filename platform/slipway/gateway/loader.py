@@ -198,9 +198,11 @@ def _keys(facts: Iterable[Any]) -> dict[str, Key]:
 
 
 def _limits() -> dict[tuple[str, str, str], Limit]:
+    """What projects set for themselves and what the house lets them ask, the lower where both."""
     from slipway.limits import services as limits
+    from slipway.plans import services as plans
 
-    return {
+    found = {
         (str(fact.project_id), str(fact.key_id or ""), fact.model): Limit(
             requests_per_minute=fact.requests_per_minute,
             tokens_per_minute=fact.tokens_per_minute,
@@ -208,6 +210,20 @@ def _limits() -> dict[tuple[str, str, str], Limit]:
         )
         for fact in limits.all_limits()
     }
+    for (project_id, model), most in plans.rates().items():
+        scope = (str(project_id), "", model)
+        own = found.get(scope, Limit())
+        found[scope] = Limit(
+            requests_per_minute=_lower(own.requests_per_minute, most.requests_per_minute),
+            tokens_per_minute=_lower(own.tokens_per_minute, most.tokens_per_minute),
+            at_once=own.at_once,
+        )
+    return found
+
+
+def _lower(one: int | None, other: int | None) -> int | None:
+    """The lower of two rates, of which None is none."""
+    return min((rate for rate in (one, other) if rate is not None), default=None)
 
 
 def _budgets(now: Any) -> dict[Owner, Budget]:

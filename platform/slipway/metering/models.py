@@ -54,6 +54,18 @@ class Kind(models.TextChoices):
     CPU_MILLISECONDS = "cpu_milliseconds"
     GPU_MILLISECONDS = "gpu_milliseconds"
     STORAGE_MIB_HOURS = "storage_mib_hours"
+    #: Of replicas, where a subscription has paid for them.
+    PAID_MILLISECONDS = "paid_milliseconds"
+    #: Millionths of the currency: what a subscription costs for a term.
+    PLAN_FEE = "plan_fee"
+
+
+#: What books price. The others cost what they are: nothing more, and themselves.
+PRICED = [
+    (value, label)
+    for value, label in Kind.choices
+    if value not in {Kind.PAID_MILLISECONDS, Kind.PLAN_FEE}
+]
 
 
 class Entry(Record):

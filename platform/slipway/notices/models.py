@@ -17,6 +17,7 @@ class Happening(models.TextChoices):
     QUOTA_ASKED = "quota.asked"
     QUOTA_ANSWERED = "quota.answered"
     QUOTA_LAPSED = "quota.lapsed"
+    PLAN_ENDED = "plan.ended"
     TEST = "test"
 
 

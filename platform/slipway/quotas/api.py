@@ -17,13 +17,16 @@ from rest_framework.response import Response
 from slipway.core.http import Whole
 from slipway.quotas import services
 from slipway.quotas.models import Request, State
+from slipway.quotas.services import HOUSE
 from slipway.tenancy.services import Level
 
+#: `house`: more of it is taken as a plan.
+BOUND_KINDS = [*Request.Kind.choices, (HOUSE, HOUSE)]
 _SCOPE = "Of what: `reach`, and `period` of a budget or `model` of a rate."
 
 
 class BoundOut(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(Request.Kind.choices)
+    kind = serializers.ChoiceField(BOUND_KINDS)
     limit_id = serializers.UUIDField()
     about = serializers.CharField(help_text="The limit in words.")
     scope = serializers.DictField(child=serializers.CharField(allow_blank=True), help_text=_SCOPE)

@@ -24,6 +24,7 @@ _OF_PACKAGE = {
     "editions": "platform",
     "capacity": "platform",
     "limits": "access",
+    "plans": "money",
     "quotas": "usage",
     "traffic": "deployments",
     "leaving": "organisation",

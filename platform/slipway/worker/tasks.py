@@ -24,6 +24,7 @@ DOMAINS = [
     "evaluation",
     "deployments",
     "metering",
+    "plans",
     "quotas",
     "capacity",
     "audit",

@@ -3,11 +3,12 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Form, Input, InputNumber, Progress, Tag } from "antd";
 import { listed } from "@/api/cursor";
 import { quotaRequestsCreateMutation, quotaRequestsListOptions, quotasListOptions } from "@/api/generated/@tanstack/react-query.gen";
-import type { BoundOut } from "@/api/generated/types.gen";
+import type { BoundOut, QuotaRequestKind } from "@/api/generated/types.gen";
 import { When } from "@/ui/figures";
 import { FormDialog } from "@/ui/FormDialog";
 import { ListTable } from "@/ui/ListTable";
 import { Page } from "@/ui/Page";
+import { LinkButton } from "@/ui/runs/LinkButton";
 import { words as uiWords } from "@/ui/words";
 import { amount } from "./amount";
 import { type Figures, filled, instantOf, Lines, useFigures, useSaid } from "./quota";
@@ -35,7 +36,7 @@ export default function QuotasPage() {
           { title: t("now"), render: (_, row) => <Lines figures={row.fields} currency={row.currency} /> },
           { title: t("used"), render: (_, row) => <Used bound={row} /> },
           { title: t("bites"), render: (_, row) => (row.used === null ? "–" : row.used >= 1 ? <Tag color="error">{t("bites.already")}</Tag> : row.bites_at === null ? <span className="quiet">{t("bites.never")}</span> : <When at={row.bites_at} />) },
-          { title: tui("actions"), render: (_, row) => (asked.has(row.limit_id) ? <Tag color="processing">{t("ask.waits")}</Tag> : <Ask bound={row} />) },
+          { title: tui("actions"), render: (_, row) => <More bound={row} asked={asked.has(row.limit_id)} /> },
         ]}
       />
       <QuotaRequests />
@@ -56,7 +57,14 @@ function Used({ bound }: { bound: BoundOut }) {
   );
 }
 
-function Ask({ bound }: { bound: BoundOut }) {
+/** More of a limit of the house is taken as a plan; of others it is asked for. */
+function More({ bound, asked }: { bound: BoundOut; asked: boolean }) {
+  const t = words.use();
+  if (bound.kind === "house") return <LinkButton to="/system/money?tab=plans">{t("house.more")}</LinkButton>;
+  return asked ? <Tag color="processing">{t("ask.waits")}</Tag> : <Ask bound={bound} kind={bound.kind} />;
+}
+
+function Ask({ bound, kind }: { bound: BoundOut; kind: QuotaRequestKind }) {
   const t = words.use();
   const said = useSaid();
   const figures = useFigures();
@@ -67,7 +75,7 @@ function Ask({ bound }: { bound: BoundOut }) {
       label={t("ask")}
       title={`${t("ask")} · ${said(bound)}`}
       onSubmit={({ wanted, why, until }) =>
-        ask.mutateAsync({ body: { kind: bound.kind, limit_id: bound.limit_id, wanted: filled(wanted), why, until: instantOf(until) } })
+        ask.mutateAsync({ body: { kind, limit_id: bound.limit_id, wanted: filled(wanted), why, until: instantOf(until) } })
       }
     >
       {names.map((name) => (

@@ -3,7 +3,7 @@ import { count } from "@/ui/figures";
 import { amount } from "./amount";
 import { words } from "./quotaWords";
 
-type Limit = { kind: "budget" | "rate"; scope: Record<string, string>; about: string };
+type Limit = { kind: "budget" | "rate" | "house"; scope: Record<string, string>; about: string };
 export type Figures = Record<string, unknown>;
 
 /** A limit in the language of the page; as the platform wrote it where it does not say what it is of. */
@@ -13,7 +13,7 @@ export function useSaid(): (limit: Limit) => string {
     const { reach, period, model } = scope;
     if (reach === undefined) return about;
     if (kind === "budget") return t(`said.budget.${reach as "project"}.${period === "month" ? "month" : "total"}`);
-    const limit = t(`said.rate.${reach as "key"}`);
+    const limit = kind === "house" ? t("said.house") : t(`said.rate.${reach as "key"}`);
     return model === undefined || model === "" ? limit : t("said.of_model", { limit, model });
   };
 }

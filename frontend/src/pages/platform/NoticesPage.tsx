@@ -16,7 +16,7 @@ import { words as uiWords } from "@/ui/words";
 import { Deliveries } from "./Deliveries";
 import { words } from "./toldWords";
 
-export const HAPPENINGS = ["budget.reached", "job.ended", "key.expiring", "quota.asked", "quota.answered", "quota.lapsed"] as const;
+export const HAPPENINGS = ["budget.reached", "job.ended", "key.expiring", "quota.asked", "quota.answered", "quota.lapsed", "plan.ended"] as const;
 type Given = { kind: TargetIn["kind"]; address: string; wants: NonNullable<TargetIn["wants"]>; everywhere?: boolean };
 
 export default function NoticesPage() {

@@ -82,6 +82,7 @@ KINDS: tuple[Kind, ...] = (
     *_of("budget__organisation_id", "metering.Alert"),
     *_of("project_id", "limits.RateLimit", "capacity.Share"),
     *_of(_ORGANISATION, "quotas.Request"),
+    *_of("project_id", "plans.Subscription"),
     *_of("project_id", "datasets.Dataset", "datasets.Version", "datasets.Export",
          "datasets.LeakCheck"),
     *_of("version__project_id", "datasets.Hold", "registry.Hold", "registry.Mirror", taken=False),
@@ -122,7 +123,7 @@ OF_ROWS = frozenset({"core.Event"})
 OF_ALL = frozenset({
     "auth.Permission", "auth.Group", "contenttypes.ContentType", "editions.Installed",
     "editions.Clock", "audit.Head", "audit.Digest", "metering.SpoolFile", "limits.Share",
-    "capacity.Pool", "traffic.Change", "traffic.Touched", "door.CompletionSpool",
+    "capacity.Pool", "plans.Plan", "traffic.Change", "traffic.Touched", "door.CompletionSpool",
 })  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from slipway.core.editing import Guarded
 from slipway.core.errors import Forbidden, NotFound
 from slipway.core.http import Named
-from slipway.metering.models import Alert, Budget, Credit, Kind, PriceBook
+from slipway.metering.models import PRICED, Alert, Budget, Credit, PriceBook
 from slipway.metering.services import budgets, credit, prices
 from slipway.tenancy import services as tenancy
 from slipway.tenancy.services import Level
@@ -25,7 +25,7 @@ _MONEY: dict[str, Any] = {"max_digits": 15, "decimal_places": 6}
 
 
 class PriceIn(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(Kind.choices)
+    kind = serializers.ChoiceField(PRICED)
     model = serializers.CharField(max_length=256, required=False, default="", allow_blank=True)
     amount = serializers.DecimalField(min_value=0, **_MONEY)
     per = serializers.IntegerField(

@@ -24,6 +24,7 @@ from slipway.metering.services.budgets import (
     standings_over,
 )
 from slipway.metering.services.credit import pay_in
+from slipway.metering.services.fees import charge_fee
 from slipway.metering.services.leases import (
     BudgetFact,
     Claim,
@@ -73,6 +74,7 @@ __all__ = [
     "budget_over",
     "budgets_over",
     "change_spend_alert",
+    "charge_fee",
     "check_fits",
     "cost",
     "cost_of",

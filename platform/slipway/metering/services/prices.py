@@ -34,6 +34,8 @@ class Rate:
 
 
 FREE = Rate(amount=Decimal(0), per=1)
+#: Fees are counted in millionths of the currency.
+FEE = Rate(amount=Decimal(1), per=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,10 @@ def rate(held: Sequence[Book], *, kind: str, model: str, at: datetime) -> Rate:
 
     Within a book the model's own price goes before that of any model. A book without a price for
     embedded tokens charges them as those of a prompt. What no book prices costs nothing, except
-    training, which the settings may price.
+    training, which the settings may price, and fees, which are amounts already.
     """
+    if kind == Kind.PLAN_FEE:
+        return FEE
     kinds = (kind, Kind.PROMPT_TOKENS) if kind == Kind.EMBEDDING_TOKENS else (kind,)
     seen: set[bool] = set()
     for book in held:

@@ -12,6 +12,7 @@ from slipway.core.changes import tracked_models
 from slipway.core.models import Event
 from slipway.metering import services as metering
 from slipway.notices.models import Happening
+from slipway.plans import services as plans
 from slipway.quotas import services as quotas
 from slipway.tenancy import services as tenancy
 
@@ -43,6 +44,7 @@ def happened(now: datetime) -> Iterator[Happened]:
     yield from _budgets(now)
     yield from _jobs(now)
     yield from of_quotas(now)
+    yield from _plans(now)
     for key in tenancy.expiring_keys(after=now, before=now + EXPIRES_WITHIN):
         yield Happened(
             happening=Happening.KEY, source=f"key:{key.id}", at=now,
@@ -78,6 +80,18 @@ def of_quotas(now: datetime) -> Iterator[Happened]:
             organisation_id=turn.organisation_id, project_id=turn.project_id, line=line,
             data={"request": str(turn.id), "state": turn.state, "wanted": dict(turn.wanted),
                   "asked_by": turn.asked_by, "said": turn.text},
+        )  # fmt: skip
+
+
+def _plans(now: datetime) -> Iterator[Happened]:
+    for row in plans.ended_since(since=now - LOOK_BACK):
+        place = tenancy.project_fact(project_id=row.project_id)
+        yield Happened(
+            happening=Happening.PLAN_ENDED, source=f"subscription:{row.pk}", at=row.ended_at,
+            organisation_id=place.organisation_id, project_id=row.project_id,
+            line=f"the plan {row.plan.name} has ended: {row.reason}"[:200],
+            data={"subscription": str(row.pk), "plan": row.plan.name, "units": row.units,
+                  "reason": row.reason, "project": place.name},
         )  # fmt: skip
 
 

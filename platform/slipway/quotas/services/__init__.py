@@ -9,10 +9,11 @@ from slipway.quotas.services.asking import (
     turns_since,
     withdraw,
 )
-from slipway.quotas.services.biting import Bound, bounds
+from slipway.quotas.services.biting import HOUSE, Bound, bounds
 from slipway.quotas.services.concerned import concerned
 
 __all__ = [
+    "HOUSE",
     "Bound",
     "ask",
     "bounds",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,17 +11,23 @@ from uuid import UUID
 
 from slipway.limits import services as limits
 from slipway.metering import services as metering
+from slipway.plans import services as plans
 from slipway.quotas.models import Request
 from slipway.quotas.services import held
 from slipway.tenancy import services as tenancy
 
 #: How far back the pace is measured that says when a budget will be used up.
 _PACE_OVER = timedelta(days=1)
+#: Beside the kinds that more can be asked of: limits of the house.
+HOUSE = "house"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """One limit; `used` is the share of it that is spent or set aside, null for rates."""
+    """One limit, of a kind of Request or HOUSE.
+
+    `used` is the share of it that is spent or set aside, null for rates.
+    """
 
     kind: str
     limit_id: UUID
@@ -45,7 +51,20 @@ def bounds(*, principal: tenancy.Principal, now: datetime) -> list[Bound]:
             Bound(kind="rate", limit_id=limit_id, about=limit.words, scope=limit.scope,
                   fields=limit.fields, used=None, left=None, bites_at=None)
         )  # fmt: skip
-    return found
+    return [*found, *_of_house(principal)]
+
+
+def _of_house(principal: tenancy.Principal) -> Iterator[Bound]:
+    """What the house lets the project ask; more of it is taken as a plan, not asked for."""
+    for (_, model), most in plans.rates(project_id=principal.project_id).items():
+        fields = {name: getattr(most, name) for name in ("requests_per_minute",
+                                                         "tokens_per_minute")}  # fmt: skip
+        fields = {name: rate for name, rate in fields.items() if rate is not None}
+        yield Bound(
+            kind=HOUSE, limit_id=most.plan_id, scope={"reach": "house", "model": model},
+            about=f"what the house lets a project ask{f' of {model}' if model else ''}",
+            fields=fields, used=None, left=None, bites_at=None,
+        )  # fmt: skip
 
 
 def _standings(principal: tenancy.Principal, now: datetime) -> list[metering.Standing]:

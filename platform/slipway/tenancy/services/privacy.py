@@ -10,7 +10,6 @@ from typing import Any
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Q
 
 from slipway.core.errors import NotFound
 from slipway.tenancy.models import (
@@ -29,6 +28,9 @@ from slipway.tenancy.models import (
 )
 from slipway.tenancy.services import people
 from slipway.tenancy.services.keys import digest_of
+
+#: Columns, in whatever table, that name whoever did something.
+_NAMES = frozenset({"made_by", "asked_by", "answered_by", "user_name"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +94,10 @@ def forget(*, user_name: str, now: datetime) -> str:
         Invite.objects.filter(email__iexact=user.email).delete()
     SignInFailure.objects.filter(name_digest=digest_of(user_name.lower())).delete()
     for model in apps.get_models():
-        column = {field.name: field for field in model._meta.concrete_fields}.get("made_by")
-        if column is not None and not column.is_relation:
-            model._default_manager.filter(Q(made_by=user_name)).update(made_by=nobody)
+        for column in model._meta.concrete_fields:
+            if column.name in _NAMES and not column.is_relation:
+                rows = model._default_manager.filter(**{column.name: user_name})
+                rows.update(**{column.name: nobody})
     user.username, user.email, user.first_name, user.last_name = nobody, "", "", ""
     user.proved_email = ""
     user.is_active = user.is_superuser = False

@@ -43,7 +43,10 @@ _FOLLOWED: dict[str, dict[str, tuple[str, ...]]] = {
             "name", "url", "model", "credential", "timeout_seconds", "down",
         ),
     },
-    "limits": {"limits_ratelimit": ()},
+    "limits": {
+        "limits_ratelimit": (), "plans_plan": ("offered",),
+        "plans_subscription": ("phase", "units"), "tenancy_project": ("archived_at",),
+    },
     "logged": {"traffic_promptpolicy": ("project_id",)},
     "prices": {"metering_pricebook": (), "metering_price": (), "metering_budget": ()},
 }  # fmt: skip

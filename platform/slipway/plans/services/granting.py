@@ -1,0 +1,67 @@
+"""What plans give: how fast a project may ask, and whose replicas are paid already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from uuid import UUID
+
+from slipway.plans.models import Phase, Plan, Subscription
+from slipway.tenancy import services as tenancy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What the house lets a project ask, in all or of one model; None where it sets no limit."""
+
+    #: The plan of everybody that they begin with.
+    plan_id: UUID
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+
+
+def rates(*, project_id: UUID | None = None) -> dict[tuple[UUID, str], Rates]:
+    """By project (all, or this one) and model (empty: all together) what the house lets it ask.
+
+    A plan of everybody limits; units of other plans for the same model add to it. Without one
+    the house limits nothing, whatever was bought.
+    """
+    bases = {plan.model: plan for plan in Plan.objects.filter(offered=True, everybody=True)}
+    if not bases:
+        return {}
+    bought = _bought()
+    return {
+        (each, model): Rates(
+            plan_id=plan.pk,
+            requests_per_minute=_sum(plan, bought[each, model], "requests_per_minute"),
+            tokens_per_minute=_sum(plan, bought[each, model], "tokens_per_minute"),
+        )
+        for each in ([project_id] if project_id else tenancy.open_projects())
+        for model, plan in bases.items()
+    }
+
+
+def limited_by_house(*, model: str) -> Plan | None:
+    """The plan of everybody that limits a model (empty: all together)."""
+    return Plan.objects.filter(offered=True, everybody=True, model=model).first()
+
+
+def replicas_paid(*, project_id: UUID, model: str) -> int:
+    """How many replicas of the project's deployments of a name its subscriptions pay."""
+    rows = Subscription.objects.filter(
+        phase=Phase.ACTIVE, project_id=project_id, plan__model__in=("", model)
+    )
+    return sum(row.units * row.plan.replicas for row in rows.select_related("plan"))
+
+
+def _bought() -> dict[tuple[UUID, str], list[Subscription]]:
+    found: dict[tuple[UUID, str], list[Subscription]] = defaultdict(list)
+    rows = Subscription.objects.filter(phase=Phase.ACTIVE).select_related("plan")
+    for row in rows.order_by("pk"):
+        found[row.project_id, row.plan.model].append(row)
+    return found
+
+
+def _sum(base: Plan, more: list[Subscription], name: str) -> int | None:
+    given: int = getattr(base, name)
+    return given + sum(row.units * getattr(row.plan, name) for row in more) if given else None
