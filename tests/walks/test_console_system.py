@@ -204,3 +204,63 @@ def test_more_is_asked_of_a_limit_and_somebody_answers(
     now = platform.call("GET", f"limits/{made.json()['id']}").json()
     assert now["requests_per_minute"] == 100
     assert platform.call("DELETE", f"limits/{made.json()['id']}").status_code == 204
+
+
+def test_a_plan_is_offered_taken_changed_and_withdrawn(
+    platform: live.Live, eyes: browser.Eyes
+) -> None:
+    page = eyes.page
+    page.goto(f"{platform.url}/system/money?tab=plans")
+
+    def offer(name: str, fill: dict[str, str], *, everybody: bool = False) -> None:
+        page.get_by_role("button", name="New plan").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name", exact=True).fill(name)
+        dialog.get_by_label("For the name").fill("walk-nobody")
+        if everybody:
+            dialog.get_by_role("switch", name="Every project has it").click()
+        for label, value in fill.items():
+            dialog.get_by_label(label).fill(value)
+        dialog.get_by_role("button", name="New plan").click()
+        expect(dialog).to_have_count(0)
+
+    offer("walk-base", {"Tokens a minute": "100"}, everybody=True)
+    # Free, so that the books of the platform stay as they were.
+    offer("walk-fast", {"Tokens a minute": "500", "Fee": "0", "Most units of a project": "3"})
+    fast = page.get_by_role("row").filter(has_text="walk-fast")
+    expect(fast).to_contain_text("+500 tokens a minute")
+    fast.get_by_role("button", name="Take").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Units").fill("2")
+    expect(dialog).to_contain_text("and the same every month")
+    eyes.look("plan-taken")
+    dialog.get_by_role("button", name="Take", exact=True).click()
+    expect(dialog).to_have_count(0)
+    mine = page.get_by_label("What this project has").get_by_role("row").filter(has_text="walk-f")
+    expect(mine).to_contain_text("active")
+    page.goto(f"{platform.url}/system/quotas")
+    limit = page.get_by_role("row").filter(has_text="walk-nobody")
+    expect(limit).to_contain_text("1,100")
+    limit.get_by_role("link", name="See the plans").click()
+    mine.get_by_role("button", name="Change units").click()
+    dialog.get_by_label("Units").fill("1")
+    dialog.get_by_role("button", name="Save").click()
+    expect(mine).to_contain_text("1 from the next term on")
+    mine.get_by_role("button", name="Do not renew").click()
+    page.get_by_role("tooltip").get_by_role("button", name="Do not renew").click()
+    expect(mine).to_contain_text("not renewed")
+    mine.get_by_role("button", name="Renew again").click()
+    expect(mine).not_to_contain_text("not renewed")
+    page.get_by_role("button", name="中文").click()
+    theirs = page.get_by_role("row").filter(has_text="walk-fast")
+    expect(theirs.filter(has_text="生效中")).to_have_count(1)
+    expect(theirs.filter(has_text="+500 词元/分钟")).to_have_count(1)
+    eyes.look("plans-zh")
+    page.get_by_role("button", name="English").click()
+    for name in ("walk-base", "walk-fast"):
+        withdraw = page.get_by_role("button", name="Withdraw")
+        row = page.get_by_role("row").filter(has_text=name).filter(has=withdraw)
+        row.get_by_role("button", name="Withdraw").click()
+        page.get_by_role("tooltip").get_by_role("button", name="Withdraw").click()
+        expect(row).to_have_count(0)
+    eyes.look("plans")

@@ -24,7 +24,7 @@ export function NewPlan() {
       label={t("offer")}
       initial={{ term: "month", requests_per_minute: 0, tokens_per_minute: 0, replicas: 0, most_units: 1, everybody: false }}
       onSubmit={({ fee, about, model, ...body }) =>
-        offer.mutateAsync({ body: { ...body, about: about ?? "", model: model ?? "", ...(body.everybody ? { fee: "0", replicas: 0, most_units: 1 } : { fee: String(fee) }) } })
+        offer.mutateAsync({ body: { ...body, about: about ?? "", model: model ?? "", ...(body.everybody ? { fee: "0", term: "month" as const, replicas: 0, most_units: 1 } : { fee: String(fee) }) } })
       }
     >
       <p className="quiet">{t("offer.lead")}</p>

@@ -1,6 +1,6 @@
 // Plans on offer, and what this project has of them; administrators of the platform offer and withdraw them.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Tag } from "antd";
+import { Space, Tag } from "antd";
 import { BY_NAME, listed, usePager } from "@/api/cursor";
 import { plansDestroyMutation, plansListOptions, subscriptionsListOptions } from "@/api/generated/@tanstack/react-query.gen";
 import type { PlanOfferOut } from "@/api/generated/types.gen";
@@ -55,12 +55,12 @@ export function Plans() {
           {
             title: tui("actions"),
             render: (_, plan) => (
-              <div className="filters">
+              <Space wrap>
                 {!plan.everybody && (mine.has(plan.id) ? <Tag color="success">{t("take.mine")}</Tag> : may("money", "full") && <Take plan={plan} />)}
                 {offers && (
                   <Sure danger label={t("withdraw")} what={t("withdraw.what", { name: plan.name })} breaks={t("withdraw.breaks")} onConfirm={() => withdraw.mutate({ path: { plan_id: plan.id } })} />
                 )}
-              </div>
+              </Space>
             ),
           },
         ]}

@@ -1,6 +1,6 @@
 // What this project has of plans, and had: units, when the term ends, what the next one costs.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Button, Form, InputNumber, Tag } from "antd";
+import { Button, Form, InputNumber, Space, Tag } from "antd";
 import { listed, usePager } from "@/api/cursor";
 import { changedBy, seen, upon } from "@/api/editing";
 import { subscriptionsListOptions, subscriptionsPartialUpdateMutation } from "@/api/generated/@tanstack/react-query.gen";
@@ -27,6 +27,7 @@ export function Subscriptions() {
       rowKey={(row) => row.id}
       {...listed(found, pager)}
       empty={t("mine.empty")}
+      filters={<h2 className="list-title">{t("mine")}</h2>}
       columns={[
         { title: t("plans"), render: (_, row) => <strong>{row.plan.name}</strong> },
         {
@@ -66,7 +67,7 @@ function Change({ row }: { row: SubscriptionOut }) {
   const renew = useMutation(subscriptionsPartialUpdateMutation());
   const { name } = row.plan;
   return (
-    <div className="filters">
+    <Space wrap>
       <FormDialog<{ units: number }>
         label={t("change")}
         title={t("change.title", { name })}
@@ -86,6 +87,6 @@ function Change({ row }: { row: SubscriptionOut }) {
           {t("resume")}
         </Button>
       )}
-    </div>
+    </Space>
   );
 }
