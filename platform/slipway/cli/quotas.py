@@ -30,7 +30,7 @@ def _fields(pairs: tuple[str, ...]) -> dict[str, str]:
 def list_(as_json: bool) -> None:
     """List limits over this project, the one that bites first in front."""
     rows = Client().get("quotas")["data"]
-    show(rows, as_json=as_json, columns="limit_id kind about used left bites_at")
+    show(rows, as_json=as_json, columns="limit_id kind about fields used left bites_at")
 
 
 @quotas.command()
