@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +15,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 
 from slipway.cli import client, root
 from slipway.core.errors import Conflict, Invalid, NotFound
@@ -339,3 +344,34 @@ def test_from_the_command_line(boss: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "granted" in told("quotas", "grant", request["id"])
     request = json.loads(told(*(word.replace("=20", "=30") for word in asked)))
     assert "refused" in told("quotas", "refuse", request["id"], "--answer", "no")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_at_once_the_credit_pays_those_it_reaches(owner: Any) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("one writes at a time to SQLite; test_second_net.py runs this one")
+    offer(**BASE)
+    plan = offer(**FAST)
+    pay(owner, 100)
+    homes = [tenancy.open_project(organisation="acme", name=f"p{number}") for number in range(6)]
+    principals = [dataclasses.replace(owner, project_id=home.pk) for home in homes]
+    # Twice each: a project has a plan once.
+    start = threading.Barrier(2 * len(homes))
+
+    def one(principal: Any) -> str:
+        start.wait()
+        try:
+            return str(take(principal, plan).phase)
+        except (metering.BudgetSpent, Conflict) as refused:
+            return type(refused).__name__
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2 * len(homes)) as crowd:
+        said = Counter(crowd.map(one, principals * 2))
+    assert said[Phase.ACTIVE] == 3, said
+    assert set(said) <= {Phase.ACTIVE, "BudgetSpent", "Conflict"}
+    assert fees() == [30, 30, 30]
+    assert Subscription.objects.count() == 3
+    assert budgets.balance(organisation_id=owner.organisation_id) == 10
+    assert rollups.differences() == []
