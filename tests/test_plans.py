@@ -165,12 +165,27 @@ def test_a_term_is_paid_once_and_whole_terms_that_nobody_had_are_not(owner: Any)
     one, other = Subscription.objects.get(), Subscription.objects.get()
     later = NOON + timedelta(hours=5, minutes=10)
     services.renew(one, later)
-    with pytest.raises(Exception, match=str(row.pk)):
-        services.renew(other, later)
+    assert services.renew(other, later) == timedelta(minutes=50), "it was renewed meanwhile"
     row.refresh_from_db()
     assert (row.term, row.term_ends_at) == (5, NOON + timedelta(hours=6))
     assert fees() == [6, 6]
     assert rollups.differences() == []
+
+
+@pytest.mark.django_db
+def test_what_is_changed_at_the_last_moment_counts(owner: Any) -> None:
+    offer(**BASE)
+    row, end = take(owner, offer(**FAST), units=3), datetime(2026, 12, 10, 12, tzinfo=UTC)
+    worker = Subscription.objects.get()
+    change(owner, row, end - timedelta(seconds=1), units=1)
+    services.renew(worker, end)
+    row.refresh_from_db()
+    assert (row.units, fees()) == (1, [90, 30])
+    worker = Subscription.objects.get()
+    change(owner, row, row.term_ends_at - timedelta(seconds=1), renews=False)
+    services.renew(worker, row.term_ends_at)
+    assert worker.phase == Phase.ENDED
+    assert fees() == [90, 30]
 
 
 @pytest.mark.django_db

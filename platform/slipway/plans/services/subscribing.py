@@ -18,6 +18,9 @@ from slipway.plans.models import Phase, Plan, Subscription
 from slipway.plans.services import granting, offering
 from slipway.tenancy import services as tenancy
 
+#: Columns that move while it lives.
+_MOVES = ("phase", "units", "next_units", "renews", "term", "term_ends_at")
+
 
 def subscribe(
     *, principal: tenancy.Principal, plan_id: UUID, units: int, now: datetime
@@ -102,18 +105,17 @@ def _take_more(row: Subscription, units: int, now: datetime) -> None:
 
 def renew(row: Subscription, now: datetime) -> timedelta | None:
     """When the term is over: pay the next one, or end, and say why."""
-    if now < row.term_ends_at:
-        return row.term_ends_at - now
-    why = _why_it_ends(row)
-    if not why:
-        try:
-            _begin_term(row, now)
-        except metering.BudgetSpent as error:
-            why = f"The next term was not paid: {error}"
-        else:
+    with transaction.atomic():
+        # Whoever changes it now waits, and what was changed a moment ago is seen.
+        Subscription.objects.select_for_update().get(pk=row.pk)
+        row.refresh_from_db(fields=_MOVES)
+        if row.phase != Phase.ACTIVE or now < row.term_ends_at:
             return row.term_ends_at - now
-    lifecycle.advance(row, Phase.ENDED, now=now, reason=why[:1000], ended_at=now)
-    return None
+        why = _why_it_ends(row) or _begin_term(row, now)
+        if why:
+            lifecycle.advance(row, Phase.ENDED, now=now, reason=why[:1000], ended_at=now)
+            return None
+    return row.term_ends_at - now
 
 
 def _why_it_ends(row: Subscription) -> str:
@@ -126,21 +128,21 @@ def _why_it_ends(row: Subscription) -> str:
     return ""
 
 
-def _begin_term(row: Subscription, now: datetime) -> None:
+def _begin_term(row: Subscription, now: datetime) -> str:
+    """Pay the next term and begin it; or why that could not be."""
     term, unit_fee = row.plan.term, row.plan.fee
-    number = rules.term_at(row.begun_at, term, row.term + 1, now)
-    units = row.next_units or row.units
-    with transaction.atomic():
-        same = Subscription.objects.filter(pk=row.pk, phase=Phase.ACTIVE, term=row.term)
-        changes = {
-            "term": number, "units": units, "next_units": None,
-            "term_ends_at": rules.start_of(row.begun_at, term, number + 1),
-        }  # fmt: skip
-        if not same.update(**changes):
-            raise lifecycle.LostRace(str(row))
-        for name, value in changes.items():
+    before = {name: getattr(row, name) for name in _MOVES}
+    row.term = rules.term_at(row.begun_at, term, row.term + 1, now)
+    row.term_ends_at = rules.start_of(row.begun_at, term, row.term + 1)
+    row.units, row.next_units = row.next_units or row.units, None
+    try:
+        _charge(row, amount=rules.fee_of(unit_fee, row.units), now=now)
+    except metering.BudgetSpent as error:
+        for name, value in before.items():
             setattr(row, name, value)
-        _charge(row, amount=rules.fee_of(unit_fee, units), now=now)
+        return f"The next term was not paid: {error}"
+    row.save(update_fields=["term", "term_ends_at", "units", "next_units"])
+    return ""
 
 
 def _charge(row: Subscription, *, amount: Decimal, now: datetime) -> None:
