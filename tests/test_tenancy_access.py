@@ -167,6 +167,8 @@ def test_an_invite_lets_one_person_in_once(admin: Any, head: Any) -> None:
     asked = {"token": made["token"], "user": "newcomer", "password": "correct horse battery"}
     weak = APIClient().post("/api/v1/invites/accept", asked | {"password": "password"}, "json")
     assert weak.status_code == 422
+    squat = APIClient().post("/api/v1/invites/accept", asked | {"user": "ceo@rival.com"}, "json")
+    assert squat.json()["error"]["details"][0]["rule"] == "no @"
     assert APIClient().post("/api/v1/invites/accept", asked, format="json").status_code == 201
     again = APIClient().post("/api/v1/invites/accept", asked | {"user": "other"}, format="json")
     assert again.status_code == 404

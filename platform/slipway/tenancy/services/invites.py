@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db import transaction
 
 from slipway.core import together
-from slipway.core.errors import NotFound
+from slipway.core.errors import Detail, Invalid, NotFound
+from slipway.editions import services as editions
 from slipway.tenancy.models import Invite, Membership, Role, User
 from slipway.tenancy.services import founding, grants, keys, signin
 from slipway.tenancy.services.people import role_named
@@ -54,7 +55,7 @@ def withdraw(*, principal: Principal, invite_id: UUID) -> None:
 def accept(*, token: str, user_name: str, password: str, address: str, now: datetime) -> User:
     """Make the account (or, with its password, use one that is there) and let it in.
 
-    NotFound for a token that is unknown, used or too old.
+    NotFound for a token that is unknown, used or too old, Invalid for a mail address as name.
     """
     waiting_for = Invite.objects.filter(
         digest=keys.digest_of(token), accepted_at=None, expires_at__gt=now
@@ -72,6 +73,8 @@ def accept(*, token: str, user_name: str, password: str, address: str, now: date
         row = waiting_for.select_for_update(of=("self",)).first()
         if row is None:
             raise _unknown()
+        if user is None:
+            _check_name(user_name)
         user = user or founding.new_person(user_name=user_name, password=password, email=row.email)
         Membership.objects.get_or_create(
             user=user,
@@ -80,6 +83,18 @@ def accept(*, token: str, user_name: str, password: str, address: str, now: date
         )
         Invite.objects.filter(pk=row.pk).update(accepted_at=now)
     return user
+
+
+def _check_name(user_name: str) -> None:
+    """Where people sign up by themselves, a mail address is the name of who reads it.
+
+    Whoever invites has the token too, so that an invite proves no address.
+    """
+    if "@" in user_name and editions.may_sign_up():
+        raise Invalid(
+            "A name with @ is kept for whoever signs up with that address.",
+            Detail(field="user", rule="no @", value=user_name, fix="a name without @"),
+        )
 
 
 def _unknown() -> NotFound:
