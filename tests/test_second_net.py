@@ -32,6 +32,7 @@ def _plain_owner() -> str:
         ("test_tenancy_access.py", "role or group or key"),
         ("test_audit.py", ""),
         ("test_departure.py", ""),
+        ("test_compiled.py", ""),
     ],
 )
 def test_tenants_are_kept_apart_and_all_works(file: str, word: str, tmp_path: Path) -> None:

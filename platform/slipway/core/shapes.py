@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from orjson import Fragment
 from rest_framework import serializers
 
 Convert = Callable[[Any], Any]
@@ -19,6 +20,7 @@ Convert = Callable[[Any], Any]
 def shape(kind: type[serializers.Serializer[Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Turns a mapping that has every field of the serializer into what the serializer answers.
 
+    JSON that was left as text (`orjson.Fragment`) stays so: it is what was checked when it came in.
     TypeError for one whose fields may be left out, are written only, or come from elsewhere.
     """
     return _of_fields(kind())
@@ -37,7 +39,8 @@ def _of_fields(
     def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
         made = {name: row[name] for name in names}
         for name, convert in changed:
-            if (value := made[name]) is not None:
+            value = made[name]
+            if value is not None and type(value) is not Fragment:
                 made[name] = convert(value)
         return made
 

@@ -191,6 +191,7 @@ class JobsView(GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class = JobOut
     waits = True
+    unread: ClassVar = ("given", "grader", "resolved", "why")
 
     @extend_schema(
         parameters=[
