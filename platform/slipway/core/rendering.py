@@ -20,7 +20,7 @@ class _Encoder(JSONEncoder):
 
 _encoder = _Encoder()
 #: Times as Django REST framework writes them.
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
 class Json(JSONRenderer):

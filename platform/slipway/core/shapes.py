@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from orjson import Fragment
@@ -18,8 +17,9 @@ Convert = Callable[[Any], Any]
 
 @functools.cache
 def shape(kind: type[serializers.Serializer[Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Turns a mapping that has every field of the serializer into what the serializer answers.
+    """Turns a mapping that has every field of the serializer into what is rendered as its answer.
 
+    Values are of the kinds that their fields name.
     JSON that was left as text (`orjson.Fragment`) stays so: it is what was checked when it came in.
     TypeError for one whose fields may be left out, are written only, or come from elsewhere.
     """
@@ -37,7 +37,7 @@ def _of_fields(
     changed = [(name, convert) for name, convert in found if convert is not None]
 
     def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
-        made = {name: row[name] for name in names}
+        made = dict(zip(names, map(row.__getitem__, names), strict=True))
         for name, convert in changed:
             value = made[name]
             if value is not None and type(value) is not Fragment:
@@ -65,16 +65,15 @@ def _one(convert: Convert | None, value: Any) -> Any:
     return value if convert is None or value is None else convert(value)
 
 
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC).isoformat()[:-6]}Z"
-
-
+#: Ids and times are written by the renderer, texts and whole numbers are what their columns hold.
 _PLAIN: dict[type, Convert | None] = {
-    serializers.CharField: str,
-    serializers.RegexField: str,
-    serializers.UUIDField: str,
-    serializers.IntegerField: int,
-    serializers.FloatField: float,
+    serializers.BooleanField: None,
+    serializers.CharField: None,
+    serializers.ChoiceField: None,
+    serializers.DateTimeField: None,
+    serializers.IntegerField: None,
     serializers.JSONField: None,
-    serializers.DateTimeField: _moment,
+    serializers.RegexField: None,
+    serializers.UUIDField: None,
+    serializers.FloatField: float,
 }

@@ -191,7 +191,7 @@ class JobsView(GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class = JobOut
     waits = True
-    unread: ClassVar = ("given", "grader", "resolved", "why")
+    unread: ClassVar = ("given", "grader", "inputs", "resolved", "why")
 
     @extend_schema(
         parameters=[

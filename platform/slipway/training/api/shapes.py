@@ -177,7 +177,7 @@ def _ref(version_id: UUID | None, name: str, sha256: str) -> dict[str, Any] | No
 
 
 def job_out(job: TrainingJob) -> dict[str, Any]:
-    return shape(JobOut)(_shown(job))
+    return dict(JobOut(_shown(job)).data)
 
 
 def jobs_out(jobs: Iterable[TrainingJob]) -> list[dict[str, Any]]:
