@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from slipway.core import tenants
 from slipway.core.errors import Forbidden
 from slipway.tenancy.models import Role
 from slipway.tenancy.rules.networks import allowed_from
@@ -24,7 +25,7 @@ from slipway.tenancy.services.principals import Principal, levels_given, nearest
 
 #: The key in force, whom it acts as and where, once for each role they have there (once without).
 _WHO = """
-SELECT held.id, held.role, held.scopes, held.networks, place.id, place.organisation_id,
+SELECT {entering}, held.id, held.role, held.scopes, held.networks, place.id, place.organisation_id,
        maker.id, maker.username, maker.is_superuser,
        member.role, custom.levels, member.organisation_id
 FROM tenancy_apikey AS held
@@ -38,18 +39,34 @@ LEFT JOIN tenancy_customrole AS custom ON custom.id = member.custom_role_id
 WHERE held.digest = %s AND held.revoked_at IS NULL
   AND (held.expires_at IS NULL OR held.expires_at > %s)
 """
+_ASK = _WHO.format(entering="''")
+#: Nobody but an administrator of the platform is ever let look beyond their organisation.
+_ASK_AND_ENTER = _WHO.format(
+    entering=tenants.entering(
+        "CASE WHEN maker.is_superuser THEN '' ELSE CAST(place.organisation_id AS text) END"
+    )
+)
 
 
-def check_key(*, secret: str, now: datetime, address: str | None = None) -> Principal | None:
+def check_key(
+    *, secret: str, now: datetime, address: str | None = None, enter: bool = False
+) -> Principal | None:
     """The principal a key stands for; None if it is unknown, expired, revoked or of a project in
-    the bin. Forbidden if it may not be used from `address`."""
+    the bin. Forbidden if it may not be used from `address`.
+
+    `enter` takes the request into the principal's organisation by the way, where the database has
+    row policies and the person behind the key is held by them; see `core.tenants`.
+    """
+    enters = enter and connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         moment = connection.ops.adapt_datetimefield_value(now)
-        cursor.execute(_WHO, [digest_of(secret), moment])
+        cursor.execute(_ASK_AND_ENTER if enters else _ASK, [digest_of(secret), moment])
         rows = cursor.fetchall()
     if not rows:
         return None
-    key_id, scope, scopes, networks, project_id, organisation_id, *maker = rows[0][:9]
+    inside, key_id, scope, scopes, networks, project_id, organisation_id, *maker = rows[0][:10]
+    if enters:
+        tenants.entered(inside)
     user_id, user_name, everywhere = maker
     bound = json.loads(networks)
     lent = secret.startswith(LENT_PREFIX)
@@ -59,7 +76,7 @@ def check_key(*, secret: str, now: datetime, address: str | None = None) -> Prin
         )
     given = [
         levels_given(role, custom and json.loads(custom), whole=organisation is not None)
-        for role, custom, organisation in (row[9:] for row in rows)
+        for role, custom, organisation in (row[10:] for row in rows)
         if role is not None
     ]
     if everywhere:
