@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, signals
 from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
@@ -160,6 +160,21 @@ def test_the_question_itself_is_left_as_it_was(owner: Any, jobs: list[TrainingJo
     assert [each.why for each in compiled.rows(every)] == [JSON["why"]] * 12
 
 
+def test_models_that_are_watched_are_made_as_ever(owner: Any, jobs: list[TrainingJob]) -> None:
+    seen: list[Any] = []
+
+    def watch(instance: Any, **_: Any) -> None:
+        seen.append(instance)
+
+    every = TrainingJob.objects.filter(project_id=owner.project_id)
+    signals.post_init.connect(watch, sender=TrainingJob)
+    try:
+        assert compiled.rows(every) == seen
+    finally:
+        signals.post_init.disconnect(watch, sender=TrainingJob)
+    assert len(seen) == 12
+
+
 def test_only_so_many_are_kept(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_MOST", 5)
     for most in range(1, 20):
@@ -184,10 +199,11 @@ def test_a_page_of_jobs_takes_as_many_questions_as_one_job(api: Any, owner: Any)
             assert len(api.get("/api/v1/jobs").json()["data"]) == rows
         return len(queries)
 
-    job(owner.project_id)
+    RunMirror.objects.create(job=job(owner.project_id), run="r")
     of_one = asked(1)
-    for _ in range(5):
-        job(owner.project_id)
+    for number in range(5):
+        made = job(owner.project_id, phase=("queued", "running", "succeeded")[number % 3])
+        RunMirror.objects.create(job=made, run="r")
     assert asked(6) == of_one
 
 

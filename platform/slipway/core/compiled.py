@@ -15,10 +15,12 @@ from typing import Any
 import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import JSONField, QuerySet, lookups, sql
+from django.db.models import JSONField, Model, QuerySet, lookups, sql
+from django.db.models.base import ModelState
 from django.db.models.expressions import Col
 from django.db.models.fields.related_lookups import RelatedExact
 from django.db.models.query import ModelIterable
+from django.db.models.signals import post_init, pre_init
 from django.db.models.sql.where import WhereNode
 
 #: Conditions whose SQL is the same for all values, but for what `process_rhs` says of them.
@@ -90,9 +92,38 @@ def _compiled(compiler: Any, values: list[Any]) -> tuple[Any, str] | None:
         text, taken = compiler.as_sql()
     except EmptyResultSet:
         return None
+    compiler.klass_info = _quick(compiler.klass_info)
     # It must not hold on to the query, or to the connection of a thread that ends.
     compiler.connection = compiler.query = None
     return (compiler, text) if list(taken) == values else None
+
+
+class _Maker:
+    """Makes a model's objects of rows as `from_db` does, which calls all that a user's might."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self._meta = model, model._meta
+
+    def from_db(self, db: str, names: list[str], values: Any) -> Any:
+        made = self.model.__new__(self.model)
+        made._state = state = ModelState()
+        state.db, state.adding = db, False
+        made.__dict__.update(zip(names, values, strict=True))
+        return made
+
+
+def _quick(info: dict[str, Any]) -> dict[str, Any]:
+    """What the compiler says of a query's models, and of those that come with them, with makers
+    for models that nobody watches and that are made as any other."""
+    model = info["model"]
+    plain = (
+        model.__init__ is Model.__init__
+        and model.from_db.__func__ is Model.from_db.__func__
+        and not pre_init.has_listeners(model)
+        and not post_init.has_listeners(model)
+    )
+    related = [_quick(each) for each in info.get("related_klass_infos", ())]
+    return info | {"model": _Maker(model) if plain else model, "related_klass_infos": related}
 
 
 def _form(query: Any, connection: Any, values: list[Any]) -> Iterator[Any]:
