@@ -181,8 +181,9 @@ class Keyset(BasePagination):
         if cursor:
             last, key = _decode(cursor, order)
             # The first of the two is no news, but a bound that an index can be entered by.
-            queryset = queryset.filter(**{f"{column}__{past}e": last}).filter(
-                Q(**{f"{column}__{past}": last}) | Q(**{column: last, f"pk__{past}": key})
+            queryset = queryset.filter(
+                Q(**{f"{column}__{past}e": last}),
+                Q(**{f"{column}__{past}": last}) | Q(**{column: last, f"pk__{past}": key}),
             )
         asked = queryset.order_by(f"{sign}{column}", f"{sign}pk")[: limit + 1]
         rows = compiled.rows(asked, unread=getattr(view, "unread", ()))

@@ -19,7 +19,7 @@ Convert = Callable[[Any], Any]
 def shape(kind: type[serializers.Serializer[Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Turns a mapping that has every field of the serializer into what is rendered as its answer.
 
-    Values are of the kinds that their fields name.
+    Values are of the kinds that their fields name, and keys are text.
     JSON that was left as text (`orjson.Fragment`) stays so: it is what was checked when it came in.
     TypeError for one whose fields may be left out, are written only, or come from elsewhere.
     """
@@ -57,7 +57,9 @@ def _of(field: serializers.Field[Any, Any, Any, Any]) -> Convert | None:
         return _of_fields(field)
     if isinstance(field, serializers.DictField):
         each = _of(field.child)
-        return lambda values: {str(key): _one(each, value) for key, value in values.items()}
+        if each is None:
+            return None
+        return lambda values: {key: _one(each, value) for key, value in values.items()}
     return _PLAIN.get(type(field), field.to_representation)
 
 
@@ -65,15 +67,15 @@ def _one(convert: Convert | None, value: Any) -> Any:
     return value if convert is None or value is None else convert(value)
 
 
-#: Ids and times are written by the renderer, texts and whole numbers are what their columns hold.
+#: Ids and times are written by the renderer, texts and numbers are what their columns hold.
 _PLAIN: dict[type, Convert | None] = {
     serializers.BooleanField: None,
     serializers.CharField: None,
     serializers.ChoiceField: None,
     serializers.DateTimeField: None,
+    serializers.FloatField: None,
     serializers.IntegerField: None,
     serializers.JSONField: None,
     serializers.RegexField: None,
     serializers.UUIDField: None,
-    serializers.FloatField: float,
 }
