@@ -20,7 +20,8 @@ from slipway.door.models import Conversation
 from slipway.limits.models import RateLimit
 from slipway.metering.models import Budget, PriceBook
 from slipway.registry.models import Model
-from slipway.tenancy.models import User
+from slipway.tenancy import services
+from slipway.tenancy.models import ApiKey, User
 from slipway.traffic.models import PromptPolicy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("rows_of_tenants")]
@@ -105,6 +106,31 @@ def test_a_session_is_held_too_and_who_administers_the_platform_is_not(owner: An
     assert client.get("/all").json()["Dataset"] == [str(owner.project_id)]
     User.objects.filter(pk=owner.user_id).update(is_superuser=True)
     assert len(client.get("/all").json()["Dataset"]) == 2
+
+
+@pytest.mark.usefixtures("both")
+def test_a_key_of_who_administers_the_platform_is_held_unless_it_may_do_so_too(
+    owner: Any, stranger: Any, api_for: Any
+) -> None:
+    narrow, wide, theirs = api_for(owner), api_for(owner), api_for(stranger)
+    ApiKey.objects.filter(digest=services.digest_of(wide.secret)).update(role="admin")
+    User.objects.filter(pk=owner.user_id).update(is_superuser=True)
+    for _ in range(2):
+        assert narrow.get("/all").json()["Dataset"] == [str(owner.project_id)]
+        assert len(wide.get("/all").json()["Dataset"]) == 2
+        assert theirs.get("/all").json()["Dataset"] == [str(stranger.project_id)]
+        assert _variable() == ""
+
+
+@pytest.mark.usefixtures("both")
+def test_who_is_let_in_nowhere_leaves_nothing_entered(owner: Any, api_for: Any) -> None:
+    bound = api_for(owner)
+    ApiKey.objects.filter(digest=services.digest_of(bound.secret)).update(networks=["192.0.2.7"])
+    assert bound.get("/all").status_code == 403
+    assert _variable() == ""
+    found = services.check_key(secret=bound.secret, now=timezone.now())
+    assert found is not None
+    assert _variable() == "", "only a request is asked to enter"
 
 
 @pytest.mark.usefixtures("both")

@@ -33,6 +33,7 @@ def _plain_owner() -> str:
         ("test_audit.py", ""),
         ("test_departure.py", ""),
         ("test_plans.py", "at_once"),
+        ("test_compiled.py", ""),
     ],
 )
 def test_tenants_are_kept_apart_and_all_works(file: str, word: str, tmp_path: Path) -> None:

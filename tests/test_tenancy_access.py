@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,17 @@ from rest_framework.test import APIClient
 
 from slipway.core.errors import Forbidden, Refused
 from slipway.tenancy import services
-from slipway.tenancy.models import Membership, SignInFailure, User
-from slipway.tenancy.services import Level, signin
+from slipway.tenancy.models import (
+    ApiKey,
+    CustomRole,
+    Group,
+    Membership,
+    Project,
+    SignInFailure,
+    User,
+)
+from slipway.tenancy.services import Level, levels_of_role, signin
+from slipway.tenancy.services.principals import principal_in
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +121,66 @@ def test_a_key_shrinks_and_ends_with_its_maker(head: Any) -> None:
     assert not fact.may_call, "the gateway is told in its next snapshot"
     Membership.objects.filter(user_id=bob.user_id).delete()
     assert key.get("/api/v1/datasets").status_code == 403
+
+
+def test_who_a_key_is_is_what_its_maker_may_do_whatever_that_hangs_on(
+    admin: Any, head: Any, stranger: Any
+) -> None:
+    here, whole = {"project_id": head.project_id}, {"organisation_id": head.organisation_id}
+    away = {"project_id": stranger.project_id}
+    custom = CustomRole.objects.create(
+        organisation_id=head.organisation_id, name="odd",
+        levels={"training": "full", "platform": "full", "moon": "read"},
+    )  # fmt: skip
+    odd = {"role": "custom", "custom_role": custom}
+    scopes = {"training": "operate", "datasets": "full", "organisation": "read", "platform": "full"}
+    cases = [
+        [], [here | {"role": "reader"}], [whole | {"role": "owner"}], [away | {"role": "owner"}],
+        [here | odd], [whole | odd], [here | odd, whole | {"role": "reader"}],
+        [here | {"role": "owner"}, away | {"role": "admin"}], [here | {"role": "admin"}],
+    ]  # fmt: skip
+    project = Project.objects.get(pk=head.project_id)
+    seen = set()
+    for number, (rows, grouped, everywhere, scoped) in enumerate(
+        itertools.product(cases, (False, True), (False, True), (False, True))
+    ):
+        user = User.objects.create(username=f"u{number}", is_superuser=everywhere)
+        group = Group.objects.create(organisation_id=head.organisation_id, name=f"g{number}")
+        group.people.add(user, head.user_id)
+        holder = {"group": group} if grouped else {"user": user}
+        for row in rows:
+            Membership.objects.create(**holder, **row)
+        made = services.issue_key(maker=head, name="k")
+        role = {"role": "custom", "scopes": scopes} if scoped else {"role": "admin"}
+        ApiKey.objects.filter(pk=made.key.pk).update(made_by=user, **role)
+        own = levels_of_role(role["role"], role.get("scopes"))
+        found = services.check_key(secret=made.secret, now=timezone.now())
+        assert found == principal_in(user=user, project=project, key_id=made.key.pk, scopes=own)
+        seen.add((found.role, *sorted(found.levels.items())))
+    assert len(seen) > 12, "they differ"
+
+
+def test_a_key_of_who_or_what_is_gone_is_nobody(head: Any) -> None:
+    now = timezone.now()
+    made = services.issue_key(maker=head, name="k")
+
+    def found() -> Any:
+        return services.check_key(secret=made.secret, now=now)
+
+    for model, pk, gone in (
+        (User, head.user_id, {"is_active": False}),
+        (Project, head.project_id, {"archived_at": now}),
+        (ApiKey, made.key.pk, {"revoked_at": now}),
+        (ApiKey, made.key.pk, {"expires_at": now}),
+    ):
+        row = model.objects.filter(pk=pk)
+        before = row.values(*gone).get()
+        row.update(**gone)
+        assert found() is None, gone
+        row.update(**before)
+        assert found() is not None, gone
+    ApiKey.objects.filter(pk=made.key.pk).update(expires_at=now + timedelta(seconds=1))
+    assert found() is not None
 
 
 def test_a_service_account_outlives_who_made_it(admin: Any, head: Any) -> None:

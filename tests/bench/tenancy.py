@@ -106,6 +106,7 @@ def pages(owner: Any, secret: str, count: int, rounds: int) -> None:
     from rest_framework.test import APIClient
 
     from slipway.core import http
+    from slipway.core.postgres.base import KEPT, shelf
     from slipway.training import services
     from slipway.training.models import TrainingJob
 
@@ -115,7 +116,9 @@ def pages(owner: Any, secret: str, count: int, rounds: int) -> None:
     client = APIClient(SERVER_NAME="localhost")
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
     client.get("/api/v1/jobs")
-    # As the web process does after its start.
+    # As the web process does.
+    shelf.most = KEPT
+    client.get("/api/v1/jobs")
     gc.collect()
     gc.freeze()
     factory = RequestFactory()

@@ -20,6 +20,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from slipway.core import compiled
 from slipway.core.errors import Detail, Invalid, Refused, Unavailable
 from slipway.core.logs import request_id
 from slipway.core.parsing import unstorable
@@ -157,7 +158,8 @@ class Keyset(BasePagination):
     """Pages by (created_at, id), newest first unless `order` says otherwise.
 
     The cursor names the order and the last row seen in it: cost does not grow with depth, and rows
-    that arrive meanwhile neither repeat nor hide.
+    that arrive meanwhile neither repeat nor hide. A view names in `unread` the JSON columns that
+    its list only passes on: they come as the text they are stored as (`orjson.Fragment`).
     """
 
     default_limit, max_limit = 50, 500
@@ -179,10 +181,12 @@ class Keyset(BasePagination):
         if cursor:
             last, key = _decode(cursor, order)
             # The first of the two is no news, but a bound that an index can be entered by.
-            queryset = queryset.filter(**{f"{column}__{past}e": last}).filter(
-                Q(**{f"{column}__{past}": last}) | Q(**{column: last, f"pk__{past}": key})
+            queryset = queryset.filter(
+                Q(**{f"{column}__{past}e": last}),
+                Q(**{f"{column}__{past}": last}) | Q(**{column: last, f"pk__{past}": key}),
             )
-        rows = list(queryset.order_by(f"{sign}{column}", f"{sign}pk")[: limit + 1])
+        asked = queryset.order_by(f"{sign}{column}", f"{sign}pk")[: limit + 1]
+        rows = compiled.rows(asked, unread=getattr(view, "unread", ()))
         more = len(rows) > limit
         self.next_cursor = _encode(rows[limit - 1], order, column) if more else None
         return rows[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,23 @@ import orjson
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
-_encoder = JSONEncoder()
+
+class _Encoder(JSONEncoder):
+    """Django REST framework's, which knows JSON that is text already."""
+
+    def default(self, o: Any) -> Any:
+        return json.loads(orjson.dumps(o)) if isinstance(o, orjson.Fragment) else super().default(o)
+
+
+_encoder = _Encoder()
 #: Times as Django REST framework writes them.
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
 class Json(JSONRenderer):
     """The same JSON, several times as fast; what is no number (NaN, infinity) is null."""
+
+    encoder_class = _Encoder
 
     def render(
         self,

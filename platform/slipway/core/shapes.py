@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from orjson import Fragment
 from rest_framework import serializers
 
 Convert = Callable[[Any], Any]
@@ -17,8 +17,10 @@ Convert = Callable[[Any], Any]
 
 @functools.cache
 def shape(kind: type[serializers.Serializer[Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Turns a mapping that has every field of the serializer into what the serializer answers.
+    """Turns a mapping that has every field of the serializer into what is rendered as its answer.
 
+    Values are of the kinds that their fields name, and keys are text.
+    JSON that was left as text (`orjson.Fragment`) stays so: it is what was checked when it came in.
     TypeError for one whose fields may be left out, are written only, or come from elsewhere.
     """
     return _of_fields(kind())
@@ -35,9 +37,10 @@ def _of_fields(
     changed = [(name, convert) for name, convert in found if convert is not None]
 
     def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
-        made = {name: row[name] for name in names}
+        made = dict(zip(names, map(row.__getitem__, names), strict=True))
         for name, convert in changed:
-            if (value := made[name]) is not None:
+            value = made[name]
+            if value is not None and type(value) is not Fragment:
                 made[name] = convert(value)
         return made
 
@@ -54,7 +57,9 @@ def _of(field: serializers.Field[Any, Any, Any, Any]) -> Convert | None:
         return _of_fields(field)
     if isinstance(field, serializers.DictField):
         each = _of(field.child)
-        return lambda values: {str(key): _one(each, value) for key, value in values.items()}
+        if each is None:
+            return None
+        return lambda values: {key: _one(each, value) for key, value in values.items()}
     return _PLAIN.get(type(field), field.to_representation)
 
 
@@ -62,16 +67,15 @@ def _one(convert: Convert | None, value: Any) -> Any:
     return value if convert is None or value is None else convert(value)
 
 
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC).isoformat()[:-6]}Z"
-
-
+#: Ids and times are written by the renderer, texts and numbers are what their columns hold.
 _PLAIN: dict[type, Convert | None] = {
-    serializers.CharField: str,
-    serializers.RegexField: str,
-    serializers.UUIDField: str,
-    serializers.IntegerField: int,
-    serializers.FloatField: float,
+    serializers.BooleanField: None,
+    serializers.CharField: None,
+    serializers.ChoiceField: None,
+    serializers.DateTimeField: None,
+    serializers.FloatField: None,
+    serializers.IntegerField: None,
     serializers.JSONField: None,
-    serializers.DateTimeField: _moment,
+    serializers.RegexField: None,
+    serializers.UUIDField: None,
 }

@@ -53,8 +53,31 @@ def enter(organisation_id: UUID) -> None:
     _set(str(organisation_id))
 
 
+def entering(organisation: str) -> str:
+    """SQL for a statement of one's own that enters by the way, for PostgreSQL: a value, which is
+    what `organisation` gives (an id as text, or nothing). `entered` must be told of it."""
+    return f"set_config('{VARIABLE}', {organisation}, false)"
+
+
+def entered(value: str) -> None:
+    """A statement has entered this organisation (or none, where empty)."""
+    _entered.set(value)
+
+
+def inside(organisation_id: UUID) -> bool:
+    """Whether this organisation is entered."""
+    return _entered.get() == str(organisation_id)
+
+
 def leave() -> None:
-    """All is seen again. A connection that cannot be told so is not used any more."""
+    """All is seen again. A connection that cannot be told so is not used any more.
+
+    One that others will use next is given to them at once, and leaves on the way.
+    """
+    if getattr(connection, "is_laid_back", False):
+        connection.close()
+        _entered.set("")
+        return
     try:
         _set("")
     except DatabaseError:

@@ -41,12 +41,14 @@ class KeyAuthentication(authentication.BaseAuthentication):
             secret=secret.strip(),
             now=timezone.now(),
             address=request.META.get("REMOTE_ADDR", ""),
+            enter=True,
         )
         if principal is None:
             raise exceptions.AuthenticationFailed(
                 "This API key is unknown, expired or revoked; make a new one under /api/v1/keys."
             )
-        return _within(principal), None
+        entered = tenants.inside(principal.organisation_id)
+        return principal if entered else _within(principal), None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="slipway"'

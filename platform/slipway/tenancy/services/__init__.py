@@ -1,11 +1,11 @@
 """What others may ask of tenancy: principals, projects, people, keys, and who may do what."""
 
 from slipway.tenancy.rules.secrets import KEY_PREFIX
+from slipway.tenancy.services.bearers import check_key
 from slipway.tenancy.services.grants import LEVELS, MODULES, Level, levels_of_role
 from slipway.tenancy.services.keys import (
     IssuedKey,
     KeyFact,
-    check_key,
     digest_of,
     digests_of,
     expiring_keys,

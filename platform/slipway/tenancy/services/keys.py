@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from slipway.core.errors import Conflict, Detail, Forbidden, Invalid, NotFound
 from slipway.tenancy.models import ApiKey, Membership, Project, Role, User
-from slipway.tenancy.rules.networks import allowed_from
 from slipway.tenancy.rules.secrets import KEY_PREFIX, LENT_PREFIX
 from slipway.tenancy.services import entry, grants
 from slipway.tenancy.services.grants import Level, Levels
@@ -229,25 +228,6 @@ def digest_of(secret: str) -> str:
 
 def _pepper() -> bytes:
     return hashlib.sha256(b"slipway api keys\0" + settings.SECRET_KEY.encode()).digest()
-
-
-def check_key(*, secret: str, now: datetime, address: str | None = None) -> Principal | None:
-    """The principal a key stands for; None if it is unknown, expired, revoked or of a project in
-    the bin. Forbidden if it may not be used from `address`."""
-    key = (
-        _live_keys(now)
-        .filter(digest=digest_of(secret))
-        .select_related("made_by", "project")
-        .first()
-    )
-    if key is None:
-        return None
-    lent = secret.startswith(LENT_PREFIX)
-    if address is not None and not lent and not allowed_from(key.networks, address):
-        raise Forbidden(
-            f"This key may not be used from {address}; it is bound to {', '.join(key.networks)}."
-        )
-    return principal_in(user=key.made_by, project=key.project, key_id=key.pk, scopes=_scopes(key))
 
 
 def scopes_of(*, key_id: UUID) -> Levels:

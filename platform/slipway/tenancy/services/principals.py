@@ -85,11 +85,17 @@ def grants_of(*, user: User, project: Project) -> list[Grant]:
 
 
 def levels_of(row: Membership) -> Levels:
-    levels = grants.levels_of_role(row.role, row.custom_role.levels if row.custom_role else None)
-    if row.organisation_id is None:
+    custom = row.custom_role.levels if row.custom_role else None
+    return levels_given(row.role, custom, whole=row.organisation_id is not None)
+
+
+def levels_given(role: str, custom: Mapping[str, str] | None, *, whole: bool) -> Levels:
+    """What a membership allows: in the `whole` organisation, or in one project."""
+    levels = grants.levels_of_role(role, custom)
+    if not whole:
         # What is given in one project never reaches beyond it.
         return {k: v for k, v in levels.items() if k not in grants.BEYOND_PROJECT}
-    if row.role in {Role.OWNER, Role.ADMIN}:
+    if role in {Role.OWNER, Role.ADMIN}:
         return {**levels, "organisation": Level.FULL, "platform": Level.NONE}
     return {k: v for k, v in levels.items() if k != "platform"}
 

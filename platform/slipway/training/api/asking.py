@@ -20,6 +20,7 @@ from slipway.tenancy.permissions import MayChange
 from slipway.tenancy.services import Level
 from slipway.training import services
 from slipway.training.api.shapes import (
+    UNSHOWN,
     JobIn,
     JobOut,
     MeasuredRowsOut,
@@ -191,6 +192,7 @@ class JobsView(GenericAPIView[Any]):
     permission_classes: ClassVar = [MayChange]
     serializer_class = JobOut
     waits = True
+    unread: ClassVar = ("given", "grader", "resolved", "why")
 
     @extend_schema(
         parameters=[
@@ -204,7 +206,7 @@ class JobsView(GenericAPIView[Any]):
         found = services.jobs(project_id=request.user.project_id, phase=phase)
         if part := request.query_params.get("search"):
             found = found.filter(name__icontains=part)
-        page = self.paginate_queryset(found)
+        page = self.paginate_queryset(found.defer(*UNSHOWN))
         return self.get_paginated_response(jobs_out(page or []))
 
     @extend_schema(request=JobIn, responses={201: JobOut}, parameters=[KEY_HEADER])

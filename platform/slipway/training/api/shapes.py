@@ -170,6 +170,15 @@ class JobOut(http.RunOut):
     tracking_run = serializers.CharField(help_text="the MLflow run; empty while there is none")
 
 
+#: What a job has and does not show; lists need not fetch it.
+UNSHOWN = (
+    "whole_version_id", "inputs", "key_id", "weighed_at", "short_since", "look_at", "handle",
+    "idempotency_key", "request_sha256", "output_uri", "faults", "losses", "placed_at",
+    "read_until", "mirror__created_at", "mirror__phase", "mirror__reason", "mirror__look_at",
+    "mirror__read_until", "mirror__refusals",
+)  # fmt: skip
+
+
 def _ref(version_id: UUID | None, name: str, sha256: str) -> dict[str, Any] | None:
     if version_id is None:
         return None
@@ -177,7 +186,7 @@ def _ref(version_id: UUID | None, name: str, sha256: str) -> dict[str, Any] | No
 
 
 def job_out(job: TrainingJob) -> dict[str, Any]:
-    return shape(JobOut)(_shown(job))
+    return dict(JobOut(_shown(job)).data)
 
 
 def jobs_out(jobs: Iterable[TrainingJob]) -> list[dict[str, Any]]:

@@ -21,6 +21,10 @@ def job(*, project_id: UUID, job_id: UUID) -> TrainingJob:
     return verbs.find(TrainingJob, project_id=project_id, run_id=job_id, what="training job")
 
 
+#: Made once; nobody evaluates it itself.
+_LISTED = TrainingJob.objects.exclude(phase=Phase.DELETED).select_related("mirror")
+
+
 def jobs(*, project_id: UUID, phase: str = "") -> QuerySet[TrainingJob]:
     """The project's jobs, of one phase if it is named; Invalid for a phase there is not."""
     if phase and phase not in Phase.values:
@@ -28,8 +32,8 @@ def jobs(*, project_id: UUID, phase: str = "") -> QuerySet[TrainingJob]:
             f"phase {phase!r} is unknown.",
             Detail(field="phase", rule="a known phase", value=phase, fix=", ".join(Phase.values)),
         )
-    found = TrainingJob.objects.filter(project_id=project_id).exclude(phase=Phase.DELETED)
-    return (found.filter(phase=phase) if phase else found).select_related("mirror")
+    asked = {"project_id": project_id} | ({"phase": phase} if phase else {})
+    return _LISTED.filter(**asked)
 
 
 def metric_names(job: TrainingJob) -> list[dict[str, Any]]:
