@@ -90,14 +90,14 @@ def _on_node(*words: str) -> list[str]:
 def _within(command: list[str], end: float) -> int | None:
     """Its exit status, or None if it was ended because the time was over.
 
-    It is interrupted, so that it takes away what it made, and killed only if it does not heed that.
+    It is told to end, so that it takes away what it made, and killed only if it does not heed that.
     """
     inside = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     work = subprocess.Popen(command, cwd=ROOT, env=inside, start_new_session=True)
     try:
         return work.wait(timeout=max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
-        for sent, patience in ((signal.SIGINT, 60), (signal.SIGTERM, 20), (signal.SIGKILL, 20)):
+        for sent, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, 20)):
             os.killpg(work.pid, sent)
             try:
                 work.wait(timeout=patience)

@@ -6,8 +6,10 @@ PYTHONPATH=tests python -m cluster COMMAND…
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from typing import NoReturn
 
 import servers
 
@@ -16,6 +18,9 @@ from cluster import images, node
 
 def main() -> None:
     """Run the command in a network, mounts and processes of its own; its status is ours."""
+    # Also where whoever started us ignores interrupts: what was made is taken away.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _end)
     if os.geteuid() != 0:
         sys.exit("a cluster with a node needs root: sudo make test-cluster")
     try:
@@ -34,6 +39,10 @@ def main() -> None:
     except servers.CannotHave as reason:
         sys.exit(str(reason))
     sys.exit(done.returncode)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 main()
