@@ -76,6 +76,9 @@ charts:  ## write what the charts take from the contracts and values: definition
 	PYTHONPATH=platform:operators $(BIN)/python -m slipway_operator charts helm
 	$(BIN)/python helm/describe.py
 
+vendor: .venv/.ready-to-test  ## take KubeRay's and Kueue's definitions, rights and webhooks anew from their pinned modules
+	@PYTHONPATH=tests $(BIN)/python -m cluster.vendored
+
 format:
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
@@ -124,4 +127,4 @@ VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip sync -q --require-hashes $(1); \
 VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 endef
 
-.PHONY: help demo start stop test setup setup-test console console-client console-check pictures lock base charts format
+.PHONY: help demo start stop test setup setup-test console console-client console-check pictures lock base charts vendor format

@@ -22,8 +22,8 @@ _INSTALL = {
     "slipway-crds": "Install it first: `helm install slipway-crds helm/slipway-crds`.",
     "slipway-deps": (
         "Before Slipway, in the same namespace; its notes tell the values to give to helm/slipway. "
-        "KubeRay and Kueue are looked for and never installed: they own definitions and webhooks "
-        "of the whole cluster, and their own charts keep those in step."
+        "Definitions, rights and webhooks of KubeRay and Kueue lie in `files`, from the Go modules "
+        "named in `ORIGIN` there, under the Apache License 2.0; `make vendor` writes them."
     ),
 }
 

@@ -127,7 +127,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
 
 @cache
 def control_plane(address: str = _LOOPBACK) -> ControlPlane:
-    """The control plane of this test run at an address; built once (about five minutes).
+    """The control plane of this test run at an address; built once (about five minutes)."""
+    return new_control_plane(address)
+
+
+def new_control_plane(address: str = _LOOPBACK) -> ControlPlane:
+    """A control plane of its own, for who changes what belongs to the whole cluster.
 
     Away from loopback its port is 6443, and pods find it by the service `kubernetes`.
     """
@@ -193,6 +198,8 @@ def _api_server(folder: Path, address: str, port: int, etcd: int) -> servers.Ser
         "service-account-signing-key-file": folder / "accounts.key",
         "service-cluster-ip-range": _SERVICES,
         "endpoint-reconciler-type": "none" if address == _LOOPBACK else "lease",
+        # Webhooks are asked at the endpoints of their Service; nothing here routes its address.
+        "enable-aggregator-routing": "true" if address == _LOOPBACK else "false",
         "kubelet-client-certificate": folder / "kubelet-client.crt",
         "kubelet-client-key": folder / "kubelet-client.key",
         "kubelet-preferred-address-types": "InternalIP",
@@ -248,7 +255,7 @@ def scheduler(plane: ControlPlane) -> servers.Server:
         "secure-port": port,
     }
     words = [f"--{key}={value}" for key, value in options.items()]
-    answers = _listens(port)
+    answers = listens(port)
     return servers.started([modules.kubernetes("kube-scheduler"), *words], own, port, answers, str)
 
 
@@ -265,7 +272,7 @@ def kuberay() -> servers.Server:
         f"--health-probe-bind-address=127.0.0.1:{port}",
         f"--kubeconfig={plane.kubeconfig()}",
     ]
-    return servers.started([modules.kuberay(), *words], own, port, _listens(port), str)
+    return servers.started([modules.kuberay(), *words], own, port, listens(port), str)
 
 
 @cache
@@ -299,7 +306,7 @@ def kueue() -> servers.Server:
     alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     command = [*alone, "sh", "-c", script, own / "etc", modules.kueue(), *words]
     environment = {"KUBECONFIG": str(plane.kubeconfig())}
-    server = servers.started(command, own, port, _listens(port), str, environment=environment)
+    server = servers.started(command, own, port, listens(port), str, environment=environment)
     plane.apply(*_webhooks(plane, port))
     return server
 
@@ -322,7 +329,7 @@ def _webhooks(plane: ControlPlane, port: int) -> list[Object]:
     return found
 
 
-def _listens(port: int) -> Callable[[], bool]:
+def listens(port: int) -> Callable[[], bool]:
     def answers() -> bool:
         socket.create_connection(("127.0.0.1", port), 2).close()
         return True

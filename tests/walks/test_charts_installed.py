@@ -104,7 +104,7 @@ def test_a_cluster_without_kuberay_or_kueue_is_told_so(plane: ControlPlane, prog
             alone = values | OFF | {name: {"mode": "existing"}}
             said = helm(plane, program, *words, values=alone, fails=True)
             assert f"{name}.mode is existing, but this cluster does not know" in said
-            assert f"or set {name}.mode to off" in said
+            assert f"set {name}.mode to install, or to off" in said
     told = helm(plane, program, *words, values=values | OFF)
     assert "mlflowUrl: http://mlflow.mlflow:5000" in told
     assert "NoKubeRay" in told

@@ -33,7 +33,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
 {{- define "deps.port" -}}
-{{- get (dict "postgres" 5432 "valkey" 6379 "objects" 8333 "mlflow" 5000) . -}}
+{{- get (dict "postgres" 5432 "valkey" 6379 "objects" 8333 "mlflow" 5000 "kueue" 9443) . -}}
 {{- end -}}
 
 {{/* A variable that is read from a Secret: dict "root" $ "part" "postgres" "name" "PGPASSWORD" "key" "password" */}}
@@ -42,14 +42,60 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   valueFrom: {secretKeyRef: {name: {{ include "deps.secret" . | quote }}, key: {{ .key }}}}
 {{- end -}}
 
+{{/* Configuration of Kueue: it queues Ray's work, and lets all other jobs of the cluster alone. */}}
+{{- define "deps.kueue" -}}
+apiVersion: config.kueue.x-k8s.io/v1beta1
+kind: Configuration
+namespace: {{ .Release.Namespace }}
+health: {healthProbeBindAddress: ":8081"}
+metrics: {bindAddress: "0"}
+webhook: {port: {{ include "deps.port" "kueue" }}, certDir: /certificates}
+leaderElection: {leaderElect: true, resourceName: {{ include "deps.fullname" . }}-kueue, resourceNamespace: {{ .Release.Namespace }}}
+internalCertManagement:
+  enable: true
+  webhookServiceName: {{ include "deps.fullname" . }}-kueue
+  webhookSecretName: {{ include "deps.fullname" . }}-kueue
+clientConnection: {qps: 50, burst: 100}
+integrations: {frameworks: [ray.io/rayjob, ray.io/raycluster]}
+{{- end -}}
+
+{{/* Refuses to install over definitions that are not of this release: dict "root" $ "part" "kuberay" "called" "KubeRay" */}}
+{{- define "deps.alone" -}}
+{{- $release := .root.Release -}}
+{{- $foreign := list -}}
+{{- $whose := "was not made by Helm" -}}
+{{- range $path, $_ := .root.Files.Glob (printf "files/%s/definitions/*.json" .part) -}}
+{{- $definition := base $path | trimSuffix ".json" -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $definition -}}
+{{- $notes := .metadata.annotations | default dict -}}
+{{- $owner := printf "%s/%s" (get $notes "meta.helm.sh/release-namespace") (get $notes "meta.helm.sh/release-name") -}}
+{{- if ne $owner (printf "%s/%s" $release.Namespace $release.Name) -}}
+{{- if and (not $foreign) (ne $owner "/") -}}
+{{- $whose = printf "belongs to the release %s" $owner -}}
+{{- end -}}
+{{- $foreign = append $foreign $definition -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $foreign -}}
+{{- $all := join " " $foreign -}}
+{{- fail (printf "%s.mode is install, but this cluster has %s already: the definition %s %s; set %s.mode to existing, or, if that %s is gone for good, give what it left to this release: kubectl annotate --overwrite crd %s meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s && kubectl label --overwrite crd %s app.kubernetes.io/managed-by=Helm" .part .called (first $foreign) $whose .part .called $all $release.Name $release.Namespace $all) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is on a real cluster can be looked at; `helm template` has none, and finds no namespace. */}}
 {{- define "deps.checks" -}}
 {{- $real := lookup "v1" "Namespace" "" "kube-system" -}}
 {{- if and $real (eq .Values.kuberay.mode "existing") (not (.Capabilities.APIVersions.Has "ray.io/v1/RayJob")) -}}
-{{- fail "kuberay.mode is existing, but this cluster does not know RayJob (ray.io/v1): install KubeRay's operator first, or set kuberay.mode to off" -}}
+{{- fail "kuberay.mode is existing, but this cluster does not know RayJob (ray.io/v1): set kuberay.mode to install, or to off" -}}
 {{- end -}}
 {{- if and $real (eq .Values.kueue.mode "existing") (not (.Capabilities.APIVersions.Has "kueue.x-k8s.io/v1beta1/LocalQueue")) -}}
-{{- fail "kueue.mode is existing, but this cluster does not know LocalQueue (kueue.x-k8s.io/v1beta1): install Kueue first, or set kueue.mode to off" -}}
+{{- fail "kueue.mode is existing, but this cluster does not know LocalQueue (kueue.x-k8s.io/v1beta1): set kueue.mode to install, or to off" -}}
+{{- end -}}
+{{- range $part, $called := dict "kuberay" "KubeRay" "kueue" "Kueue" -}}
+{{- if eq (index $.Values $part).mode "install" -}}
+{{- include "deps.alone" (dict "root" $ "part" $part "called" $called) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq .Values.mlflow.mode "install") (ne .Values.postgres.mode "install") -}}
 {{- fail (printf "mlflow.mode is install, and postgres.mode is %s: MLflow is installed over the installed PostgreSQL only; set postgres.mode to install, or mlflow.mode to existing with mlflow.url" .Values.postgres.mode) -}}
