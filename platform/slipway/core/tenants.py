@@ -72,7 +72,7 @@ def inside(organisation_id: UUID) -> bool:
 def leave() -> None:
     """All is seen again. A connection that cannot be told so is not used any more.
 
-    One that others will use next is given to them at once, and leaves on the way.
+    One that is kept for others is laid back instead, and emptied before it is given to them.
     """
     if getattr(connection, "is_laid_back", False):
         connection.close()

@@ -7,14 +7,13 @@ connects anew each time, which takes longer than most of what it asks. Nothing i
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 
 from slipway.core import tenants
 
@@ -22,7 +21,7 @@ from slipway.core import tenants
 KEPT = 8
 #: Seconds one is kept unused: below what firewalls forget connections after.
 KEPT_FOR = 60.0
-_FRESH = f"SELECT set_config('{tenants.VARIABLE}', '', false)".encode()
+_FRESH = f"SELECT set_config('{tenants.VARIABLE}', '', false)"
 
 
 class Shelf:
@@ -43,16 +42,20 @@ class Shelf:
                 each.close()
             if found is None:
                 return None
-            if _is_fresh(found):
+            try:
+                found.autocommit = True
+                found.execute(_FRESH)
+            except psycopg.Error:
+                found.close()
+            else:
                 return found
-            found.close()
 
     def put(self, connection: psycopg.Connection[Any]) -> None:
         """Keep it, or close it: where there are enough, or it is broken or in a transaction."""
-        fit = self.most > 0 and _freshen(connection)
+        idle = connection.info.transaction_status == TransactionStatus.IDLE
         with self._lock:
             old = self._aged()
-            keep = fit and len(self._kept) < self.most
+            keep = idle and len(self._kept) < self.most
             if keep:
                 self._kept.append((time.monotonic(), connection))
         for each in old if keep else [*old, connection]:
@@ -64,36 +67,6 @@ class Shelf:
         old = [each for at, each in self._kept if at < since]
         del self._kept[: len(old)]
         return old
-
-
-def _freshen(connection: psycopg.Connection[Any]) -> bool:
-    """Have it leave its organisation, without waiting: the answer is there when it is taken next.
-
-    False for one that is broken or in a transaction.
-    """
-    if connection.info.transaction_status != TransactionStatus.IDLE:
-        return False
-    try:
-        connection.autocommit = True
-        connection.pgconn.send_query(_FRESH)
-        connection.pgconn.flush()
-    except psycopg.Error:
-        return False
-    return True
-
-
-def _is_fresh(connection: psycopg.Connection[Any]) -> bool:
-    """Whether it did, and the server has said nothing since, such as that it ends."""
-    try:
-        answer = connection.pgconn.get_result()
-        done = answer is not None and answer.status == ExecStatus.TUPLES_OK
-        while answer is not None:
-            answer = connection.pgconn.get_result()
-        unasked = select.poll()
-        unasked.register(connection.pgconn.socket, select.POLLIN)
-        return done and not unasked.poll(0)
-    except psycopg.Error:
-        return False
 
 
 shelf = Shelf()
