@@ -11,6 +11,7 @@ fails twice fail the landing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -104,6 +105,8 @@ def _within(command: list[str], end: float) -> int | None:
             except subprocess.TimeoutExpired:
                 continue
             break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(work.pid, signal.SIGKILL)
         return None
 
 
