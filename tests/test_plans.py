@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import httpx
@@ -87,7 +88,10 @@ def test_terms_are_counted_from_their_beginning() -> None:
     assert rules.share_left(last, end, last + timedelta(hours=3)) == Decimal("0.25")
     assert rules.share_left(last, end, last - timedelta(hours=3)) == 1
     assert rules.share_left(last, end, end + timedelta(hours=3)) == 0
-    assert rules.fee_of(Decimal(1), 1, Decimal(1) / 3) == Decimal("0.333334"), "rounded up"
+    assert rules.fee_of(Decimal(1), 1, Fraction(1, 3)) == Decimal("0.333334"), "rounded up"
+    left = rules.share_left(last, last + timedelta(hours=1), last + timedelta(seconds=3549))
+    exact = rules.fee_of(Decimal("6827303.86"), 6, left)
+    assert exact == Decimal("580320.8281"), "and no millionth more"
 
 
 @pytest.mark.django_db
