@@ -41,16 +41,17 @@ def rates(*, project_id: UUID | None = None) -> dict[tuple[UUID, str], Rates]:
     }
 
 
-def limited_by_house(*, model: str) -> Plan | None:
-    """The plan of everybody that limits a model (empty: all together)."""
-    return Plan.objects.filter(offered=True, everybody=True, model=model).first()
+def gives(plan: Plan) -> bool:
+    """Whether units of a plan give anything: more of what the house limits, or replicas."""
+    base = Plan.objects.filter(offered=True, everybody=True, model=plan.model).first()
+    added = ("requests_per_minute", "tokens_per_minute")
+    more = base is not None and any(getattr(plan, n) and getattr(base, n) for n in added)
+    return bool(more or plan.replicas)
 
 
 def replicas_paid(*, project_id: UUID, model: str) -> int:
     """How many replicas of the project's deployments of a name its subscriptions pay."""
-    rows = Subscription.objects.filter(
-        phase=Phase.ACTIVE, project_id=project_id, plan__model__in=("", model)
-    )
+    rows = Subscription.objects.filter(phase=Phase.ACTIVE, project_id=project_id, plan__model=model)
     return sum(row.units * row.plan.replicas for row in rows.select_related("plan"))
 
 
