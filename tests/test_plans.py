@@ -22,6 +22,7 @@ from slipway.cli import client, root
 from slipway.core.errors import Conflict, Invalid, NotFound
 from slipway.core.reconcile import run_due
 from slipway.gateway.loader import Loader
+from slipway.leaving.services import stopping
 from slipway.limits import services as limits
 from slipway.metering import services as metering
 from slipway.metering.models import Entry, Kind
@@ -219,6 +220,17 @@ def test_nobody_pays_again_for_what_the_house_does_not_limit(owner: Any) -> None
     row = step(row, row.term_ends_at)
     assert (row.phase, fees()) == (Phase.ENDED, [30])
     assert "does not limit" in row.reason
+
+
+@pytest.mark.django_db
+def test_an_organisation_that_goes_pays_no_next_term(owner: Any, stranger: Any) -> None:
+    offer(**BASE)
+    plan = offer(**FAST)
+    kept, row = take(owner, plan), take(stranger, plan)
+    stopping.stop(organisation_id=stranger.organisation_id, now=NOON)
+    assert step(row, row.term_ends_at).phase == Phase.ENDED
+    assert step(kept, kept.term_ends_at).phase == Phase.ACTIVE
+    assert fees() == [30, 30, 30]
 
 
 @pytest.mark.django_db

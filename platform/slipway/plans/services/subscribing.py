@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -105,6 +106,12 @@ def _take_more(row: Subscription, units: int, now: datetime) -> None:
     share = rules.share_left(start, row.term_ends_at, now)
     more, row.units = units - row.units, units
     _charge(row, amount=rules.fee_of(row.plan.fee, more, share), now=now)
+
+
+def renew_no_more(*, project_ids: Collection[UUID]) -> None:
+    """Let what these projects have end with the terms that are paid."""
+    rows = Subscription.objects.filter(project_id__in=project_ids, phase=Phase.ACTIVE)
+    rows.update(renews=False)
 
 
 def renew(row: Subscription, now: datetime) -> timedelta | None:
