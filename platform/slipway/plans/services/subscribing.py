@@ -20,7 +20,8 @@ from slipway.plans.services import granting, offering
 from slipway.tenancy import services as tenancy
 
 #: Columns that move while it lives.
-_MOVES = ("phase", "units", "next_units", "renews", "term", "term_ends_at")
+_MOVES = ("phase", "units", "next_units", "renews", "term", "term_ends_at", "away_from",
+          "away_until")  # fmt: skip
 
 
 def subscribe(
@@ -145,7 +146,11 @@ def _begin_term(row: Subscription, now: datetime) -> str:
     """Pay the next term and begin it; or why that could not be."""
     term, unit_fee = row.plan.term, row.plan.fee
     before = {name: getattr(row, name) for name in _MOVES}
-    row.term = rules.term_at(row.begun_at, term, row.term + 1, now)
+    after = row.term + 1
+    row.term = rules.term_at(row.begun_at, term, after, now)
+    if row.term > after:
+        row.away_from = row.term_ends_at
+        row.away_until = rules.start_of(row.begun_at, term, row.term)
     row.term_ends_at = rules.start_of(row.begun_at, term, row.term + 1)
     row.units, row.next_units = row.next_units or row.units, None
     try:
@@ -156,7 +161,8 @@ def _begin_term(row: Subscription, now: datetime) -> str:
         return f"The next term was not paid: {error}"
     # Trouble that kept it from being paid is over.
     row.reason = ""
-    row.save(update_fields=["term", "term_ends_at", "units", "next_units", "reason"])
+    row.save(update_fields=["term", "term_ends_at", "units", "next_units", "reason",
+                            "away_from", "away_until"])  # fmt: skip
     return ""
 
 
