@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -734,8 +735,75 @@ def test_replicas_that_a_subscription_pays_cost_nothing_more(scene: Scene, owner
     )
     reconcile.sweep(begun + timedelta(minutes=10))
     assert (counted("cpu_milliseconds"), counted("paid_milliseconds")) == (300, 900)
-    plans.renew(type(taken).objects.get(), taken.term_ends_at)
-    type(taken).objects.update(phase="ended")
-    reconcile.sweep(begun + timedelta(minutes=15))
-    assert (counted("cpu_milliseconds"), counted("paid_milliseconds")) == (900, 900)
     assert rollups.differences() == []
+
+
+_HOUR: dict[str, Any] = {"term": "hour", "fee": Decimal(5), "replicas": 1}
+
+
+def _paid_and_not() -> tuple[int, int]:
+    """Seconds of replicas that plans paid, and that they did not."""
+    from slipway.metering.models import Entry
+
+    def counted(kind: str) -> int:
+        return sum(row.quantity for row in Entry.objects.filter(kind=kind)) // 1000
+
+    return counted("paid_milliseconds"), counted("cpu_milliseconds")
+
+
+def test_a_plan_pays_replicas_from_when_it_is_taken_to_its_end(scene: Scene, owner: Any) -> None:
+    from slipway.plans import services as plans
+
+    begun = timezone.now()
+    plan = plans.offer(now=begun, name="one", model=scene.live().name, **_HOUR)
+    reconcile.sweep(begun)
+    row = plans.subscribe(
+        principal=owner, plan_id=plan.pk, units=1, now=begun + timedelta(minutes=4)
+    )
+    plans.change(principal=owner, subscription_id=row.pk, renews=False, now=begun)
+    reconcile.sweep(begun + timedelta(minutes=5))
+    assert _paid_and_not() == (60, 240)
+    late = begun + timedelta(minutes=66)
+    reconcile.sweep(late)
+    assert _paid_and_not() == (60, 240), "whether the next term is paid is not known yet"
+    plans.renew(type(row).objects.get(), late)
+    reconcile.sweep(late)
+    assert _paid_and_not() == (3600, 360)
+
+
+def test_terms_that_nobody_paid_pay_no_replicas(scene: Scene, owner: Any) -> None:
+    from slipway.plans import services as plans
+
+    begun = timezone.now()
+    plan = plans.offer(now=begun, name="one", model=scene.live().name, **_HOUR)
+    row = plans.subscribe(principal=owner, plan_id=plan.pk, units=1, now=begun)
+    reconcile.sweep(begun)
+    # The worker was away for long, the replica was not.
+    late = begun + timedelta(hours=10, minutes=30)
+    reconcile.sweep(late)
+    plans.renew(type(row).objects.get(), late)
+    reconcile.sweep(late)
+    assert _paid_and_not() == (5400, 9 * 3600), "the first term, and half of the eleventh"
+
+
+def test_of_two_revisions_at_once_one_is_paid(scene: Scene, owner: Any) -> None:
+    from slipway.plans import services as plans
+
+    begun = timezone.now()
+    plan = plans.offer(now=begun, name="one", model=scene.live().name, **_HOUR)
+    plans.subscribe(principal=owner, plan_id=plan.pk, units=1, now=begun)
+    old = Revision.objects.get()
+    reconcile.sweep(begun)
+    # The next one answers from the first minute on, the old one to the fourth.
+    fields = {field.name: getattr(old, field.name) for field in Revision._meta.fields}
+    Revision.objects.create(
+        **(fields | {"id": uuid.uuid4(), "number": 2, "phase": "coming",
+                     "created_at": begun + timedelta(seconds=30),
+                     "charged_until": begun + timedelta(minutes=1)})
+    )  # fmt: skip
+    Revision.objects.filter(pk=old.pk).update(
+        removed_at=begun + timedelta(minutes=4), endpoints=[], phase="retired"
+    )
+    for minutes in (4, 6):
+        reconcile.sweep(begun + timedelta(minutes=minutes))
+    assert _paid_and_not() == (360, 180)

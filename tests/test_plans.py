@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from slipway.cli import client, root
 from slipway.core.errors import Conflict, Invalid, NotFound
 from slipway.core.reconcile import run_due
 from slipway.gateway.loader import Loader
+from slipway.leaving.services import stopping
 from slipway.limits import services as limits
 from slipway.metering import services as metering
 from slipway.metering.models import Entry, Kind
@@ -87,7 +89,10 @@ def test_terms_are_counted_from_their_beginning() -> None:
     assert rules.share_left(last, end, last + timedelta(hours=3)) == Decimal("0.25")
     assert rules.share_left(last, end, last - timedelta(hours=3)) == 1
     assert rules.share_left(last, end, end + timedelta(hours=3)) == 0
-    assert rules.fee_of(Decimal(1), 1, Decimal(1) / 3) == Decimal("0.333334"), "rounded up"
+    assert rules.fee_of(Decimal(1), 1, Fraction(1, 3)) == Decimal("0.333334"), "rounded up"
+    left = rules.share_left(last, last + timedelta(hours=1), last + timedelta(seconds=3549))
+    exact = rules.fee_of(Decimal("6827303.86"), 6, left)
+    assert exact == Decimal("580320.8281"), "and no millionth more"
 
 
 @pytest.mark.django_db
@@ -189,6 +194,62 @@ def test_what_is_changed_at_the_last_moment_counts(owner: Any) -> None:
 
 
 @pytest.mark.django_db
+def test_who_wants_less_of_it_can_say_so_until_the_next_term_is_paid(owner: Any) -> None:
+    offer(**BASE)
+    row = take(owner, offer(**FAST), units=3)
+    # The term is over, and the worker has not looked yet.
+    late = row.term_ends_at + timedelta(hours=1)
+    with pytest.raises(Conflict, match="in a moment"):
+        change(owner, row, late, units=4)
+    change(owner, row, late, units=1)
+    row = step(row, late)
+    assert (row.units, fees()) == (1, [90, 30])
+    late = row.term_ends_at + timedelta(hours=1)
+    change(owner, row, late, renews=False)
+    row = step(row, late)
+    assert (row.phase, fees()) == (Phase.ENDED, [90, 30])
+
+
+@pytest.mark.django_db
+def test_nobody_pays_again_for_what_the_house_does_not_limit(owner: Any) -> None:
+    base = offer(**BASE)
+    row = take(owner, offer(**FAST))
+    services.withdraw(plan_id=base.pk)
+    with pytest.raises(Conflict, match="would give nothing"):
+        change(owner, row, NOON + timedelta(days=1), units=2)
+    row = step(row, row.term_ends_at)
+    assert (row.phase, fees()) == (Phase.ENDED, [30])
+    assert "does not limit" in row.reason
+
+
+@pytest.mark.django_db
+def test_an_organisation_that_goes_pays_no_next_term(owner: Any, stranger: Any) -> None:
+    offer(**BASE)
+    plan = offer(**FAST)
+    kept, row = take(owner, plan), take(stranger, plan)
+    stopping.stop(organisation_id=stranger.organisation_id, now=NOON)
+    assert step(row, row.term_ends_at).phase == Phase.ENDED
+    assert step(kept, kept.term_ends_at).phase == Phase.ACTIVE
+    assert fees() == [30, 30, 30]
+
+
+@pytest.mark.django_db
+def test_trouble_that_is_over_is_not_told(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(**BASE)
+    row = take(owner, offer(**FAST))
+    Subscription.objects.update(look_at=NOON, term_ends_at=NOON)
+    with monkeypatch.context() as broken:
+        broken.setattr(metering, "charge_fee", lambda **_: 1 / 0)
+        run_due(Subscription, services.renew, now=NOON)
+    row.refresh_from_db()
+    assert ("trouble" in row.reason, fees()) == (True, [30])
+    Subscription.objects.update(look_at=NOON)
+    run_due(Subscription, services.renew, now=NOON)
+    row.refresh_from_db()
+    assert (row.reason, fees()) == ("", [30, 30])
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("why", ["cancelled", "withdrawn", "binned", "unpaid"])
 def test_a_subscription_ends_with_its_term_and_says_why(owner: Any, why: str) -> None:
     offer(**BASE)
@@ -280,6 +341,10 @@ def test_plans_that_cannot_be_are_refused(owner: Any) -> None:
     for wrong in ({"fee": Decimal(1)}, {"replicas": 1}, {"most_units": 2}):
         with pytest.raises(Invalid, match="everybody"):
             offer(**(BASE | wrong))
+    with pytest.raises(Invalid, match="name of their deployments"):
+        offer(name="replicas", fee=Decimal(1), term="hour", replicas=2)
+    with pytest.raises(Invalid, match="than the books can hold"):
+        offer(**(FAST | {"fee": Decimal(999_999_999), "most_units": 10_000}))
     plan = offer(**FAST)
     with pytest.raises(Conflict, match="fast is offered already"):
         offer(**FAST)

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection, models
+from django.utils import timezone
 from tenant_world import minimal
 from test_own_sessions import signed_in
 
 from slipway.audit.models import Entry
 from slipway.datasets.models import Dataset
 from slipway.tenancy import services
-from slipway.tenancy.models import ApiKey, Invite, SignedIn, User
+from slipway.tenancy.models import ApiKey, Invite, Organisation, Provisioned, SignedIn, User
+from slipway.tenancy.services import privacy
 
 pytestmark = pytest.mark.django_db
 NAME, MAIL = "ada-of-privacy", "ada@privacy.example"
@@ -38,7 +40,8 @@ def plant(owner: Any) -> int:
             if isinstance(field, models.CharField)
             and (field.name.endswith("_by") or field.name == "user_name")
         }
-        if named:
+        # A directory's name of somebody goes with that somebody.
+        if named and model is not Provisioned:
             minimal(model, {"project_id": owner.project_id, "text": "some-", **named})
             planted += len(named)
     return planted
@@ -94,6 +97,15 @@ def test_who_is_forgotten_is_in_the_audit_log_only(ada: Any, owner: Any, api_for
         assert {where.partition(".")[0] for where in columns_with(word)} <= {"audit"}, word
     assert Entry.objects.filter(action__startswith="DELETE", subject=NAME).exists()
     assert admin.delete(f"/api/v1/people/{NAME}").status_code == 404
+
+
+def test_who_is_called_the_same_elsewhere_stays(ada: Any) -> None:
+    other = User.objects.create(username=f"{NAME}-2")
+    theirs = Organisation.objects.create(name="theirs")
+    now = timezone.now()
+    Provisioned.objects.create(organisation=theirs, user=other, user_name=NAME, changed_at=now)
+    privacy.forget(user_name=NAME, now=now)
+    assert Provisioned.objects.get().user_name == NAME, "another organisation's directory says so"
 
 
 def test_who_alone_owns_something_is_not_forgotten(owner: Any, stranger: Any, api_for: Any) -> None:

@@ -68,6 +68,9 @@ class Subscription(Tracked):
     #: Number of the term that is paid, from 0; terms are counted from `begun_at`.
     term = models.PositiveIntegerField(default=0)
     term_ends_at = models.DateTimeField()
+    #: Terms lately that nobody paid, because the platform was away; null for none.
+    away_from = models.DateTimeField(null=True)
+    away_until = models.DateTimeField(null=True)
     made_by = models.CharField(max_length=150)
     ended_at = models.DateTimeField(null=True)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import calendar
+import math
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 
 _CENT = Decimal("0.000001")
 
@@ -31,12 +33,13 @@ def term_at(begun_at: datetime, term: str, after: int, now: datetime) -> int:
     return after
 
 
-def share_left(start: datetime, end: datetime, now: datetime) -> Decimal:
+def share_left(start: datetime, end: datetime, now: datetime) -> Fraction:
     """The part of a term that is still to come, between 0 and 1."""
-    left = (end - max(start, min(end, now))) / timedelta(microseconds=1)
-    return Decimal(round(left)) / Decimal(round((end - start) / timedelta(microseconds=1)))
+    tick = timedelta(microseconds=1)
+    return Fraction((end - max(start, min(end, now))) // tick, (end - start) // tick)
 
 
-def fee_of(fee: Decimal, units: int, share: Decimal = Decimal(1)) -> Decimal:
+def fee_of(fee: Decimal, units: int, share: Fraction = Fraction(1)) -> Decimal:
     """What units cost for a share of a term, to a millionth, rounded up."""
-    return (fee * units * share).quantize(_CENT, rounding=ROUND_UP)
+    # In fractions: a third that is rounded before it is multiplied costs a millionth too much.
+    return math.ceil(Fraction(fee) * units * share / Fraction(_CENT)) * _CENT

@@ -1,4 +1,4 @@
-"""End what an organisation has running."""
+"""End what an organisation has running, and what it would pay for again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from slipway.deployments import services as deployments
 from slipway.door.services import batches, evals, tuning
 from slipway.evaluation import services as evaluation
 from slipway.leaving.services.kinds import Kind
+from slipway.plans import services as plans
+from slipway.tenancy.services import whole as tenancy
 from slipway.training import services as training
 
 RUNNING: dict[str, Callable[..., Any]] = {
@@ -28,6 +30,7 @@ RUNNING: dict[str, Callable[..., Any]] = {
 
 def stop(*, organisation_id: UUID, now: datetime) -> list[str]:
     """Ask all that runs to end; what has not ended yet, as `table:id`. Asking again is once."""
+    plans.renew_no_more(project_ids=tenancy.project_ids(organisation_id=organisation_id))
     left = []
     for label, verb in RUNNING.items():
         rows: Any = Kind(label=label).rows(organisation_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from slipway.plans.models import Phase, Plan, Subscription
@@ -41,17 +42,44 @@ def rates(*, project_id: UUID | None = None) -> dict[tuple[UUID, str], Rates]:
     }
 
 
-def limited_by_house(*, model: str) -> Plan | None:
-    """The plan of everybody that limits a model (empty: all together)."""
-    return Plan.objects.filter(offered=True, everybody=True, model=model).first()
+def gives(plan: Plan) -> bool:
+    """Whether units of a plan give anything: more of what the house limits, or replicas."""
+    base = Plan.objects.filter(offered=True, everybody=True, model=plan.model).first()
+    added = ("requests_per_minute", "tokens_per_minute")
+    more = base is not None and any(getattr(plan, n) and getattr(base, n) for n in added)
+    return bool(more or plan.replicas)
 
 
-def replicas_paid(*, project_id: UUID, model: str) -> int:
-    """How many replicas of the project's deployments of a name its subscriptions pay."""
+@dataclass(frozen=True, kw_only=True)
+class Paid:
+    """So many replicas are paid from one moment to another."""
+
+    since: datetime
+    until: datetime
+    replicas: int
+
+
+def replicas_paid(
+    *, project_id: UUID, model: str, since: datetime, until: datetime
+) -> list[Paid] | None:
+    """What subscriptions pay of the project's replicas of a name, wholly or partly in that span.
+
+    None while a term is over that is about to be renewed or ended: it is not known yet.
+    """
     rows = Subscription.objects.filter(
-        phase=Phase.ACTIVE, project_id=project_id, plan__model__in=("", model)
-    )
-    return sum(row.units * row.plan.replicas for row in rows.select_related("plan"))
+        project_id=project_id, plan__model=model, plan__replicas__gt=0
+    ).select_related("plan")
+    if rows.filter(phase=Phase.ACTIVE, term_ends_at__lte=until).exists():
+        return None
+    found = []
+    for row in rows.filter(begun_at__lt=until, term_ends_at__gt=since).order_by("pk"):
+        edges = [row.begun_at, row.away_from, row.away_until, row.term_ends_at]
+        times = [each for each in edges if each is not None]
+        found += [
+            Paid(since=begin, until=end, replicas=row.units * row.plan.replicas)
+            for begin, end in zip(times[::2], times[1::2], strict=True)
+        ]
+    return found
 
 
 def _bought() -> dict[tuple[UUID, str], list[Subscription]]:

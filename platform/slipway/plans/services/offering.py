@@ -12,13 +12,16 @@ from django.db import IntegrityError, transaction
 from slipway.core.errors import Conflict, Detail, Invalid, NotFound
 from slipway.plans.models import Plan
 
+#: What no amount of money in the database reaches.
+_MOST = 10**9
+
 
 def offer(*, now: datetime, **terms: Any) -> Plan:
     """A new plan, on terms named like the fields of Plan.
 
     One of everybody takes the place of the one before it for that model. Invalid where it gives
-    nothing, or one of everybody asks for a fee or pays for replicas; Conflict where one of that
-    name is offered already.
+    nothing, pays replicas of no name, costs more than an amount can be, or one of everybody asks
+    for a fee or pays for replicas; Conflict where one of that name is offered already.
     """
     gives = ("requests_per_minute", "tokens_per_minute", "replicas")
     if not any(terms.get(name) for name in gives):
@@ -29,6 +32,17 @@ def offer(*, now: datetime, **terms: Any) -> Plan:
         )  # fmt: skip
     if terms.get("everybody"):
         _check_of_everybody(terms)
+    if terms.get("replicas") and not terms.get("model"):
+        raise Invalid(
+            "Replicas are paid by the name of their deployments.",
+            Detail(field="model", rule="given with replicas", value="", fix="a deployment's name"),
+        )
+    if terms["fee"] * terms.get("most_units", 1) >= _MOST:
+        raise Invalid(
+            f"All units together would cost more than the books can hold: {_MOST} a term.",
+            Detail(field="fee", rule=f"times most_units less than {_MOST}", value=str(terms["fee"]),
+                   fix="a lower fee or fewer units"),
+        )  # fmt: skip
     try:
         with transaction.atomic():
             if terms.get("everybody"):

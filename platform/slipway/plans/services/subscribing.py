@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,8 @@ from slipway.plans.services import granting, offering
 from slipway.tenancy import services as tenancy
 
 #: Columns that move while it lives.
-_MOVES = ("phase", "units", "next_units", "renews", "term", "term_ends_at")
+_MOVES = ("phase", "units", "next_units", "renews", "term", "term_ends_at", "away_from",
+          "away_until")  # fmt: skip
 
 
 def subscribe(
@@ -74,14 +76,15 @@ def change(
 ) -> Subscription:
     """More units at once, for their share of the term; fewer from the next term on; renewed or not.
 
-    As many as there are takes back what was asked for the next term. Conflict once it has ended.
+    As many as there are takes back what was asked for the next term. Conflict once it has ended,
+    and for more units between two terms or where they would give nothing.
     """
     with transaction.atomic():
         here = Subscription.objects.select_for_update().filter(project_id=principal.project_id)
         row = here.filter(pk=subscription_id).first()
         if row is None:
             raise NotFound("There is no such subscription in this project.")
-        if row.phase != Phase.ACTIVE or row.term_ends_at <= now:
+        if row.phase != Phase.ACTIVE:
             raise Conflict("This subscription has ended; take the plan anew.")
         if renews is not None:
             row.renews = renews
@@ -97,10 +100,19 @@ def change(
 def _take_more(row: Subscription, units: int, now: datetime) -> None:
     if not row.plan.offered:
         raise Conflict("This plan is offered no more; what you have of it lasts to its term's end.")
+    _check_useful(row.plan)
+    if row.term_ends_at <= now:
+        raise Conflict("Its term is over and the next one is about to begin; ask in a moment.")
     start = rules.start_of(row.begun_at, row.plan.term, row.term)
     share = rules.share_left(start, row.term_ends_at, now)
     more, row.units = units - row.units, units
     _charge(row, amount=rules.fee_of(row.plan.fee, more, share), now=now)
+
+
+def renew_no_more(*, project_ids: Collection[UUID]) -> None:
+    """Let what these projects have end with the terms that are paid."""
+    rows = Subscription.objects.filter(project_id__in=project_ids, phase=Phase.ACTIVE)
+    rows.update(renews=False)
 
 
 def renew(row: Subscription, now: datetime) -> timedelta | None:
@@ -123,6 +135,8 @@ def _why_it_ends(row: Subscription) -> str:
         return "It was not to be renewed."
     if not row.plan.offered:
         return "The plan is offered no more."
+    if not granting.gives(row.plan):
+        return "The house does not limit any more what the plan adds to."
     if tenancy.project_fact(project_id=row.project_id).archived_at is not None:
         return "The project is in the bin."
     return ""
@@ -132,7 +146,11 @@ def _begin_term(row: Subscription, now: datetime) -> str:
     """Pay the next term and begin it; or why that could not be."""
     term, unit_fee = row.plan.term, row.plan.fee
     before = {name: getattr(row, name) for name in _MOVES}
-    row.term = rules.term_at(row.begun_at, term, row.term + 1, now)
+    after = row.term + 1
+    row.term = rules.term_at(row.begun_at, term, after, now)
+    if row.term > after:
+        row.away_from = row.term_ends_at
+        row.away_until = rules.start_of(row.begun_at, term, row.term)
     row.term_ends_at = rules.start_of(row.begun_at, term, row.term + 1)
     row.units, row.next_units = row.next_units or row.units, None
     try:
@@ -141,7 +159,10 @@ def _begin_term(row: Subscription, now: datetime) -> str:
         for name, value in before.items():
             setattr(row, name, value)
         return f"The next term was not paid: {error}"
-    row.save(update_fields=["term", "term_ends_at", "units", "next_units"])
+    # Trouble that kept it from being paid is over.
+    row.reason = ""
+    row.save(update_fields=["term", "term_ends_at", "units", "next_units", "reason",
+                            "away_from", "away_until"])  # fmt: skip
     return ""
 
 
@@ -166,10 +187,7 @@ def _check_useful(plan: Plan) -> None:
     """Nobody pays for more of what is not limited."""
     if plan.everybody:
         raise Conflict("Everybody has this plan; there is nothing to take.")
-    base = granting.limited_by_house(model=plan.model)
-    added = ("requests_per_minute", "tokens_per_minute")
-    adds = base is not None and any(getattr(plan, n) and getattr(base, n) for n in added)
-    if not adds and not plan.replicas:
+    if not granting.gives(plan):
         raise Conflict(
             f"{plan.name} would give nothing: the house does not limit how fast "
             f"{plan.model or 'models'} may be asked. Nothing is charged in {settings.CURRENCY}."

@@ -93,7 +93,8 @@ def forget(*, user_name: str, now: datetime) -> str:
     if user.email:
         Invite.objects.filter(email__iexact=user.email).delete()
     SignInFailure.objects.filter(name_digest=digest_of(user_name.lower())).delete()
-    for model in apps.get_models():
+    # What a directory of another organisation calls somebody is that person's, not this one's.
+    for model in (each for each in apps.get_models() if each is not Provisioned):
         for column in model._meta.concrete_fields:
             if column.name in _NAMES and not column.is_relation:
                 rows = model._default_manager.filter(**{column.name: user_name})
