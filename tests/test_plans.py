@@ -31,7 +31,7 @@ from slipway.notices.services import happenings
 from slipway.plans import rules, services
 from slipway.plans.models import Phase, Plan, Subscription
 from slipway.tenancy import services as tenancy
-from slipway.tenancy.models import Project, User
+from slipway.tenancy.models import ApiKey, Project, User
 
 NOON = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
 BASE = {"name": "base", "fee": Decimal(0), "term": "month", "everybody": True,
@@ -130,6 +130,27 @@ def test_what_a_limit_does_not_leave_is_neither_taken_nor_charged(owner: Any) ->
         change(owner, row, NOON, units=2)
     row.refresh_from_db()
     assert (row.units, fees()) == (1, [30])
+
+
+@pytest.mark.django_db
+def test_a_key_with_a_budget_of_its_own_binds_nobody_to_pay(owner: Any, api: Any) -> None:
+    offer(**BASE)
+    body = {"plan_id": str(offer(**FAST).pk)}
+    key = ApiKey.objects.latest("created_at")
+    limit = budgets.set_budget(
+        organisation_id=owner.organisation_id, reach="key", target_id=key.pk, period="total",
+        limit=Decimal(500), hard=True, alert_at=[],
+    )  # fmt: skip
+    refused = api.post("/api/v1/subscriptions", body, format="json")
+    assert (refused.status_code, fees()) == (403, [])
+    assert "budget of its own" in refused.json()["error"]["message"]
+    row = take(owner, Plan.objects.get(name="fast"))
+    one = f"/api/v1/subscriptions/{row.pk}"
+    assert api.patch(one, {"units": 2}, format="json").status_code == 403
+    assert api.patch(one, {"renews": False}, format="json").status_code == 200, "less it may"
+    assert api.patch(one, {"renews": True}, format="json").status_code == 403
+    limit.delete()
+    assert api.patch(one, {"units": 2, "renews": True}, format="json").status_code == 200
 
 
 @pytest.mark.django_db

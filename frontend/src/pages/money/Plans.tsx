@@ -58,7 +58,7 @@ export function Plans() {
               <Space wrap>
                 {!plan.everybody && (mine.has(plan.id) ? <Tag color="success">{t("take.mine")}</Tag> : may("money", "full") && <Take plan={plan} />)}
                 {offers && (
-                  <Sure danger label={t("withdraw")} what={t("withdraw.what", { name: plan.name })} breaks={t("withdraw.breaks")} onConfirm={() => withdraw.mutate({ path: { plan_id: plan.id } })} />
+                  <Sure danger label={t("withdraw")} what={t("withdraw.what", { name: plan.name })} breaks={t(plan.everybody ? "withdraw.lifts" : "withdraw.breaks")} onConfirm={() => withdraw.mutate({ path: { plan_id: plan.id } })} />
                 )}
               </Space>
             ),
@@ -81,7 +81,7 @@ function Gives({ plan }: { plan: PlanOfferOut }) {
     .filter(([, many]) => many > 0)
     .map(([name, many]) => (
       <div key={name} className="number">
-        {t(`gives.${name}`, { count: count(many) })}
+        {t(`${plan.everybody ? "limits" : "gives"}.${name}`, { count: count(many) })}
       </div>
     ));
 }

@@ -202,6 +202,12 @@ def balance(*, organisation_id: UUID) -> Decimal:
     )
 
 
+def key_limited(*, key_id: UUID) -> bool:
+    """Whether a key has a hard budget of its own."""
+    own = Budget.objects.filter(reach=Budget.Reach.KEY, target_id=key_id, hard=True)
+    return bool(own.exists())
+
+
 def set_budget(
     *,
     organisation_id: UUID,

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from slipway.core import lifecycle
-from slipway.core.errors import Conflict, Detail, Invalid, NotFound
+from slipway.core.errors import Conflict, Detail, Forbidden, Invalid, NotFound
 from slipway.metering import services as metering
 from slipway.plans import rules
 from slipway.plans.models import Phase, Plan, Subscription
@@ -30,11 +30,13 @@ def subscribe(
     """Units of a plan for the principal's project, the first term paid at once.
 
     NotFound for a plan that is not offered, Conflict where the project has it or it would give
-    nothing, Invalid for too many units, BudgetSpent where a limit leaves less than the fee.
+    nothing, Forbidden for a key with a budget of its own, Invalid for too many units, BudgetSpent
+    where a limit leaves less than the fee.
     """
     plan = offering.offered().filter(pk=plan_id).first()
     if plan is None:
         raise NotFound("There is no such plan on offer.")
+    _check_payer(principal)
     _check_useful(plan)
     _check_units(plan, units)
     try:
@@ -86,6 +88,8 @@ def change(
             raise NotFound("There is no such subscription in this project.")
         if row.phase != Phase.ACTIVE:
             raise Conflict("This subscription has ended; take the plan anew.")
+        if renews or (units or 0) > row.units:
+            _check_payer(principal)
         if renews is not None:
             row.renews = renews
         if units is not None:
@@ -172,6 +176,15 @@ def _charge(row: Subscription, *, amount: Decimal, now: datetime) -> None:
         key=f"subscription {row.pk}:{row.term}:{row.units}", subject=f"subscription {row.pk}",
         name=row.plan.name, amount=amount, project_id=row.project_id, now=now,
     )  # fmt: skip
+
+
+def _check_payer(principal: tenancy.Principal) -> None:
+    """A key with a budget of its own binds nobody to pay term after term."""
+    if principal.key_id is not None and metering.key_limited(key_id=principal.key_id):
+        raise Forbidden(
+            "This key has a budget of its own, and a plan is paid again every term: take it in "
+            "the console, or with a key that has none."
+        )
 
 
 def _check_units(plan: Plan, units: int) -> None:
