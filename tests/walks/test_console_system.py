@@ -175,12 +175,12 @@ def test_more_is_asked_of_a_limit_and_somebody_answers(
 ) -> None:
     page = eyes.page
     # A limit of a model that nobody calls holds up no other walk.
-    limit = {"model": "walk-nobody", "requests_per_minute": 60}
+    limit = {"model": "walk-planned", "requests_per_minute": 60}
     made = platform.call("PUT", "limits", json=limit)
     assert made.status_code == 200, made.text
     page.goto(f"{platform.url}/system/quotas")
     over = page.get_by_role("region", name="Quotas", exact=True)
-    row = over.get_by_role("row").filter(has_text="walk-nobody")
+    row = over.get_by_role("row").filter(has_text="walk-planned")
     row.get_by_role("button", name="Ask for more").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Requests a minute").fill("120")
@@ -216,7 +216,7 @@ def test_a_plan_is_offered_taken_changed_and_withdrawn(
         page.get_by_role("button", name="New plan").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Name", exact=True).fill(name)
-        dialog.get_by_label("For the name").fill("walk-nobody")
+        dialog.get_by_label("For the name").fill("walk-planned")
         if everybody:
             dialog.get_by_role("switch", name="Every project has it").click()
         for label, value in fill.items():
@@ -239,7 +239,7 @@ def test_a_plan_is_offered_taken_changed_and_withdrawn(
     mine = page.get_by_label("What this project has").get_by_role("row").filter(has_text="walk-f")
     expect(mine).to_contain_text("active")
     page.goto(f"{platform.url}/system/quotas")
-    limit = page.get_by_role("row").filter(has_text="walk-nobody")
+    limit = page.get_by_role("row").filter(has_text="walk-planned")
     expect(limit).to_contain_text("1,100")
     limit.get_by_role("link", name="See the plans").click()
     mine.get_by_role("button", name="Change units").click()
