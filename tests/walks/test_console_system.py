@@ -175,12 +175,12 @@ def test_more_is_asked_of_a_limit_and_somebody_answers(
 ) -> None:
     page = eyes.page
     # A limit of a model that nobody calls holds up no other walk.
-    limit = {"model": "walk-planned", "requests_per_minute": 60}
+    limit = {"model": "walk-nobody", "requests_per_minute": 60}
     made = platform.call("PUT", "limits", json=limit)
     assert made.status_code == 200, made.text
     page.goto(f"{platform.url}/system/quotas")
     over = page.get_by_role("region", name="Quotas", exact=True)
-    row = over.get_by_role("row").filter(has_text="walk-planned")
+    row = over.get_by_role("row").filter(has_text="walk-nobody")
     row.get_by_role("button", name="Ask for more").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Requests a minute").fill("120")
