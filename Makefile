@@ -58,6 +58,9 @@ lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make lock" requirements.in -o requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make lock" -c requirements.lock \
+	  requirements-control-plane.in -o requirements-control-plane.lock
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make lock" -c requirements.lock requirements-operator.in -o requirements-operator.lock
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make lock" -c requirements.lock -c requirements-operator.lock \

@@ -108,7 +108,9 @@ def test_it_holds_what_was_asked_for(saved: tuple[Path, dict[str, str]]) -> None
         f"slipway-{TAG}.tgz", f"slipway-crds-{TAG}.tgz", f"slipway-deps-{TAG}.tgz", "air-gap.yaml",
     }  # fmt: skip
     locks = Path(__file__).parent.parent
-    for name in ("requirements.lock", "requirements-operator.lock"):
+    for name in (
+        "requirements.lock", "requirements-control-plane.lock", "requirements-operator.lock",
+    ):  # fmt: skip
         assert (bundle / "locks" / name).read_bytes() == (locks / name).read_bytes()
         packages = json.loads((bundle / "sbom" / f"{Path(name).stem}.cdx.json").read_text())
         wanted = {

@@ -25,7 +25,7 @@ _OURS = {
     "slipway/operator": "operator",
     "slipway/runtime": "runtime",
 }
-_LOCKS = ("requirements.lock", "requirements-operator.lock")
+_LOCKS = ("requirements.lock", "requirements-control-plane.lock", "requirements-operator.lock")
 _NEEDED = {
     "helm": "see helm.sh, or your distribution's package",
     "skopeo": "on Debian: apt-get install skopeo",
