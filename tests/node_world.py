@@ -114,12 +114,19 @@ def _values(plane: ControlPlane, password: str) -> dict[str, Any]:
             "objects": {"to": outside, "port": urlsplit(objects).port},
             "mlflow": {"to": outside, "port": urlsplit(tracking).port},
             "apiServer": {"ports": [443, 6443]},
+            # As the notes of the chart of dependencies say.
+            "kuberayNamespace": addons.SPACE,
+            "kuberayPods": {
+                "app.kubernetes.io/name": "slipway-deps",
+                "app.kubernetes.io/component": "kuberay",
+            },
         },
         "web": {"resources": small},
         "gateway": {"resources": small},
         "worker": {"resources": small | {"limits": {"memory": "2Gi"}}},
         # The whole node has two cores.
         "workloads": {
+            "pools": True,
             "worker": {"cpu": "200m", "memory": "4Gi"},
             "head": {"cpu": "100m", "memory": "2Gi"},
             "submitter": {"cpu": "50m", "memory": "1Gi"},

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from typing import Any
-
-import yaml
+from pathlib import Path
 
 from cluster import images, modules
 from cluster.control_plane import ControlPlane, wait_for
 
 DNS = "10.96.0.10"
+#: Where KubeRay and Kueue are.
+SPACE = "slipway-deps"
+CHART = Path(__file__).parent.parent.parent / "helm/slipway-deps"
 _RBAC = "rbac.authorization.k8s.io"
 _COREFILE = """.:53 {
   errors
@@ -85,57 +85,36 @@ def dns(plane: ControlPlane) -> None:
     available(plane, "kube-system", "coredns")
 
 
-def kuberay(plane: ControlPlane) -> None:
-    """KubeRay's operator from the manifests of its module, in the namespace its own chart takes."""
-    folder = plane.folder / "kuberay-manifests"
-    source = modules.module("github.com/ray-project/kuberay/ray-operator") / "config"
-    shutil.copytree(source, folder / "config", copy_function=shutil.copyfile)
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": "kuberay-operator",
-        "resources": ["config/crd", "config/rbac", "config/manager"],
-        "images": [_image("kuberay/operator", "kuberay")],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    namespace(plane, "kuberay-operator")
-    found = list(yaml.safe_load_all(plane.kubectl("kustomize", str(folder))))
-    for each in found:
-        if each["kind"] == "Deployment":
-            # Its own 100m of CPU would be the slowest thing of the whole cluster.
-            each["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].pop("cpu")
-    plane.apply(*found, namespace="kuberay-operator")
-    available(plane, "kuberay-operator", "kuberay-operator")
+def operators(plane: ControlPlane) -> None:
+    """KubeRay and Kueue as the chart of dependencies installs them, where *restricted* is due.
 
-
-def kueue(plane: ControlPlane) -> None:
-    """Kueue from the chart of its module, without the API that shows its queues to people."""
-    chart = modules.module("sigs.k8s.io/kueue") / "charts/kueue"
-    repository = f"{images.REGISTRY}/kueue"
-    image = {"repository": repository, "tag": images.VERSION, "pullPolicy": "Never"}
-    values = {
-        "controllerManager": {
-            "replicas": 1,
-            "featureGates": [{"name": "VisibilityOnDemand", "enabled": False}],
-            "manager": {"image": image, "resources": {"requests": {"cpu": "100m"}}},
-        }
+    Raises:
+        AssertionError: they did not come up; says what an administrator would look at.
+    """
+    namespace(plane, SPACE, **{"pod-security.kubernetes.io/enforce": "restricted"})
+    own = {"repository": "", "tag": images.VERSION}
+    installed = {
+        part: {"mode": "install", "image": own | {"repository": part}}
+        for part in ("kuberay", "kueue")
     }
-    namespace(plane, "kueue-system")
-    command = [modules.helm(), "template", "kueue", chart, "-n", "kueue-system", "-f", "-"]
+    values = installed | {
+        "image": {"registry": images.REGISTRY, "pullPolicy": "Never"},
+        "network": {"apiServer": {"ports": [443, 6443]}},
+    }
+    for part in ("postgres", "valkey", "objects", "mlflow"):
+        values[part] = {"mode": "off"}
+    command = [modules.helm(), "install", "deps", CHART, "-n", SPACE, "-f", "-", "--wait"]
+    command += ["--timeout", "5m", "--kubeconfig", plane.kubeconfig()]
     done = subprocess.run(
         [str(word) for word in command], input=json.dumps(values), capture_output=True, text=True
     )
-    assert not done.returncode, done.stderr
-    found = [each for each in yaml.safe_load_all(done.stdout) if each]
-    hooks = [each for each in found if "Webhook" in each["kind"]]
-    first = [each for each in found if each["kind"] == "CustomResourceDefinition"]
-    left = [each for each in found if each not in [*hooks, *first] and each["kind"] != "APIService"]
-    plane.apply(*first)
-    for place in {each["metadata"].get("namespace", "default") for each in left}:
-        here = [each for each in left if each["metadata"].get("namespace", "default") == place]
-        plane.apply(*here, namespace=place)
-    available(plane, "kueue-system", "kueue-controller-manager")
-    plane.apply(*hooks)
+    assert not done.returncode, f"{done.stdout}\n{done.stderr}\n{_troubles(plane, SPACE)}"
+
+
+def _troubles(plane: ControlPlane, namespace: str) -> str:
+    pods = plane.kubectl("get", "pods", "-n", namespace, "-o", "wide")
+    told = plane.kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
+    return "\n".join([pods, *told.splitlines()[-30:]])
 
 
 def namespace(plane: ControlPlane, name: str, **labels: str) -> None:
@@ -151,8 +130,8 @@ def available(plane: ControlPlane, namespace: str, deployment: str, seconds: flo
         wanted = found["spec"]["replicas"] if found else 1
         return bool(found) and found["status"].get("availableReplicas", 0) == wanted
 
-    wait_for(all_there, f"{deployment} in {namespace} to be available", seconds)
-
-
-def _image(old: str, new: str) -> dict[str, Any]:
-    return {"name": old, "newName": f"{images.REGISTRY}/{new}", "newTag": images.VERSION}
+    try:
+        wait_for(all_there, f"{deployment} in {namespace} to be available", seconds)
+    except AssertionError as late:
+        late.add_note(_troubles(plane, namespace))
+        raise

@@ -64,9 +64,8 @@ def node() -> ControlPlane:
     _proxy(plane, folder)
     wait_for(lambda: _ready(plane), "the node to be ready", 90)
     addons.dns(plane)
-    addons.kuberay(plane)
-    addons.kueue(plane)
     policies.enforce(plane, _BRIDGE)
+    addons.operators(plane)
     return plane
 
 
@@ -165,6 +164,8 @@ def _kubelet(plane: ControlPlane, folder: Path, socket: Path) -> None:
         "serializeImagePulls": False,
         "healthzPort": 10248,
         "nodeStatusUpdateFrequency": "4s",
+        # A pod sees what changes in a Secret at its next turn: Kueue waits for its certificates.
+        "syncFrequency": "5s",
     }
     (own / "config.yaml").write_text(yaml.safe_dump(configuration))
     words = [

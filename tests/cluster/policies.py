@@ -1,7 +1,7 @@
 """Enforces NetworkPolicies on the test's node, as the network of a real cluster does.
 
-Only what the charts use: selectors by labels (no expressions), address blocks without exceptions,
-ports by number. Anything else is refused loudly, because it would be enforced wrongly.
+Only what the charts use: selectors by labels and by `Exists` and `In`, address blocks without
+exceptions, ports by number. Anything else is refused loudly, because it would be enforced wrongly.
 """
 
 from __future__ import annotations
@@ -158,7 +158,11 @@ def _ways(policy: Object) -> list[str]:
 
 
 def _matches(selector: Object, labels: Object) -> bool:
-    if selector.get("matchExpressions"):
-        raise NotImplementedError("matchExpressions")
+    for each in selector.get("matchExpressions") or []:
+        key, operator = each["key"], each["operator"]
+        if operator not in {"Exists", "In"}:
+            raise NotImplementedError(f"matchExpressions with {operator}")
+        if key not in labels or (operator == "In" and labels[key] not in each["values"]):
+            return False
     wanted = selector.get("matchLabels") or {}
     return all(labels.get(key) == value for key, value in wanted.items())

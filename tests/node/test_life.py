@@ -12,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 import yaml
+from cluster import node
 from cluster.control_plane import wait_for
 from node_world import GATEWAY, HELM, SPACE, WEB, Installed
 
@@ -60,6 +61,9 @@ def test_a_job_and_streams_live_through_an_upgrade(
     installed: Installed, told: story.Story, tmp_path: pathlib.Path
 ) -> None:
     rest = told.rest
+    label = {"kubernetes.io/hostname": node.NAME}
+    rest.make("capacity/pools", {"name": "node", "node_labels": label, "cpus": 4, "memory_gib": 16})
+    wait_for(lambda: not rest.get("capacity")["behind"], "Kueue's queues", 90)
     base = told.import_base()
     told.deploy(story.MODEL, base["id"])
     train, held_out = told.publish_rows()
@@ -71,6 +75,13 @@ def test_a_job_and_streams_live_through_an_upgrade(
     job = rest.make("jobs", asked)
     where = f"jobs/{job['id']}"
     rest.wait(where, until=lambda j: j["phase"] == "running", seconds=600)
+    [queued] = [
+        each
+        for each in installed.plane.get(SPACE, "workloads")
+        if each["metadata"]["ownerReferences"][0]["kind"] == "RayJob"
+    ]
+    assert queued["spec"]["queueName"].startswith("project-")
+    assert queued["status"]["admission"]["podSetAssignments"], "Kueue let it in"
     ours, models = _ours(installed), _models(installed)
 
     streams = Streams(told.door)
@@ -116,6 +127,8 @@ def test_uninstalling_as_the_documentation_says_leaves_what_it_says(installed: I
     assert not left()
     rays = "rayjobs,rayservices,rayclusters,workloads"
     assert plane.kubectl("get", rays, "-n", SPACE, "-o", "name") == ""
+    queues = "clusterqueues,cohorts,resourceflavors"
+    assert plane.kubectl("get", queues, "-o", "name") == ""
     assert "runs.slipway.dev" in plane.kubectl("get", "crd", "-o", "name")
 
 

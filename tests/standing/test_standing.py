@@ -65,7 +65,7 @@ def test_it_is_entered_and_keeps_others_out() -> None:
     assert not nothing_left()
     nodes = json.loads(enter("kubectl", "get", "nodes", "-o", "json").stdout)["items"]
     assert [each["metadata"]["name"] for each in nodes] == [node.NAME]
-    for name in ("coredns", "kuberay-operator", "kueue-controller-manager"):
+    for name in ("coredns", "deps-kuberay", "deps-kueue"):
         found = enter("kubectl", "get", "deployments", "-A", "-o", "json").stdout
         known = {each["metadata"]["name"]: each["status"] for each in json.loads(found)["items"]}
         assert known[name]["availableReplicas"] == 1
