@@ -26,7 +26,7 @@ test: .venv/.ready-to-test console-check  ## set up and pass all checks and test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/twice.py $(or $(TESTS),-n auto --maxprocesses 4 --dist loadfile --ignore tests/walks --ignore tests/node --ignore tests/standing)
-	@$(if $(TESTS),true,$(BIN)/python tests/twice.py tests/walks)
+	@$(if $(TESTS),true,$(BIN)/python tests/twice.py -n 2 --dist loadfile --no-loadscope-reorder tests/walks)
 
 setup: .venv/.ready  ## only set up the environment
 setup-test: .venv/.ready-to-test

@@ -168,6 +168,21 @@ def test_read_only_refuses_changes_and_nothing_else(
     assert api.post("/api/v1/session", right, format="json").status_code == 200
 
 
+def test_read_only_still_lets_a_plan_end(private: Any, api: Any, owner: Any) -> None:
+    from test_plans import BASE, FAST, offer, take
+
+    offer(**BASE)
+    row = take(owner, offer(**FAST), now=timezone.now())
+    past = terms(starts_at=NOW - timedelta(days=900), ends_at=NOW - timedelta(days=500))
+    install(past, now=timezone.now())
+    one = f"/api/v1/subscriptions/{row.pk}"
+    for more in ({"units": 2}, {"renews": True}, {"units": 1, "renews": False}):
+        refused = api.patch(one, more, format="json")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "read_only")
+    ended = api.patch(one, {"renews": False}, format="json")
+    assert (ended.status_code, ended.json()["renews"]) == (200, False)
+
+
 def test_a_lease_is_renewed_although_nothing_else_can_be_changed(
     private: Any, owner: Any, api_for: Any
 ) -> None:

@@ -1,4 +1,4 @@
-"""One real platform for all walks: started once, looked at for orphans when it ends."""
+"""One real platform for all walks of a worker: started once, looked at for orphans at its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import live
 import pytest
 
 from slipway.cli.env import read_env
+
+#: Files that take minutes begin first, so that two workers end at about the same time.
+_LONG = ("test_console_work", "test_kills", "test_main_job", "test_clients", "test_manners")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from slipway.editions import services
 class ReadOnly:
     """Middleware: refuses changes while the licence says read-only.
 
-    Views that must work even then (signing in, installing a licence) say `works_read_only`.
+    Views that must work even then (signing in, installing a licence) say `works_read_only`, and
+    refuse by themselves what of theirs must not.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -35,8 +36,8 @@ class ReadOnly:
             or getattr(kind, "works_read_only", False)
         ):
             return None
-        seen = services.standing(now=timezone.now())
-        if seen.state != services.READ_ONLY:
-            return None
-        message = f"Nothing can be changed now: {seen.reason}. What runs goes on."
-        return JsonResponse(error_body("read_only", message), status=403)
+        try:
+            services.check_writable(now=timezone.now())
+        except services.ReadOnly as refused:
+            return JsonResponse(error_body(refused.code, refused.message), status=refused.status)
+        return None

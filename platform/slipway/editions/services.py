@@ -25,6 +25,12 @@ class NoRoom(Forbidden):
     code = "licence_limit"
 
 
+class ReadOnly(Forbidden):
+    """The licence in force, if any, lets nothing be changed."""
+
+    code = "read_only"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """`state` is one of valid, trial, grace, read_only, not_needed; `reason` says why."""
@@ -139,6 +145,13 @@ def may_sign_up() -> bool:
 def proves_domains() -> bool:
     """Whether who claims a mail domain must prove that it is theirs."""
     return policy.EDITIONS[settings.EDITION].proves_domains
+
+
+def check_writable(*, now: datetime) -> None:
+    """ReadOnly if nothing may be changed for want of a licence."""
+    seen = standing(now=now)
+    if seen.state == READ_ONLY:
+        raise ReadOnly(f"Nothing can be changed now: {seen.reason}. What runs goes on.")
 
 
 def check_room(*, what: str, used: int) -> None:

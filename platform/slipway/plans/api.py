@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from slipway.core.editing import Guarded
 from slipway.core.http import Named
+from slipway.editions import services as editions
 from slipway.plans import rules, services
 from slipway.plans.models import Phase, Plan, Subscription, Term
 from slipway.tenancy.services import Level
@@ -153,6 +154,8 @@ class SubscriptionsView(GenericAPIView[Any]):
 
 class SubscriptionView(Guarded):
     guarded = ("units", "next_units", "renews")
+    # Terms go on being charged without a licence, so who wants no more may say so.
+    works_read_only = True
     module = "money"
     levels: ClassVar = {"PATCH": Level.FULL}
     serializer_class = SubscriptionOut
@@ -166,10 +169,12 @@ class SubscriptionView(Guarded):
     @extend_schema(request=SubscriptionIn, responses=SubscriptionOut)
     def patch(self, request: Request, subscription_id: UUID) -> Response:
         """More or fewer units, renewed or not; nothing that is paid is taken away."""
-        given = SubscriptionIn(data=request.data)
+        given, now = SubscriptionIn(data=request.data), timezone.now()
         given.is_valid(raise_exception=True)
+        if given.validated_data != {"renews": False}:
+            editions.check_writable(now=now)
         row = services.change(
-            principal=request.user, subscription_id=subscription_id, now=timezone.now(),
+            principal=request.user, subscription_id=subscription_id, now=now,
             **given.validated_data,
         )  # fmt: skip
         return Response(SubscriptionOut(row).data)
