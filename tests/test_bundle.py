@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from cluster import modules
 from slipway.cli import bundled
 
 TAG = "0.1.0"
+#: In a path of its own: what the chart calls it is the end of that.
+KUBERAY = "mirror/kuberay/operator"
 
 
 def slipway(*words: object) -> subprocess.CompletedProcess[str]:
@@ -83,7 +86,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     folder = tmp_path_factory.mktemp("bundle")
     source = servers.registry().fresh()
     digests = {}
-    for name in ("slipway/control-plane", "slipway/operator", "slipway/runtime", "kuberay"):
+    for name in ("slipway/control-plane", "slipway/operator", "slipway/runtime", KUBERAY):
         made = folder / "made" / name
         made.mkdir(parents=True)
         digests[name] = layout(made, "x", f"this is {name}")
@@ -93,7 +96,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     bundle = folder / "of slipway"
     done = slipway(
         "save", bundle, "--images", f"docker://{source}", "--also",
-        f"docker://{source}/kuberay:{TAG}", "--no-wheels", "--plain-http",
+        f"docker://{source}/{KUBERAY}:{TAG}", "--no-wheels", "--plain-http",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == bundled.sha256(bundle / bundled.LIST)
@@ -186,6 +189,25 @@ def test_pushed_its_images_keep_their_digests_and_the_chart_names_them(
     assert out.returncode == 0, out.stderr
     for name in ("slipway/control-plane", "slipway/operator", "slipway/runtime"):
         assert f"{target}/{name}@{digests[name]}" in out.stdout
+    # And the chart of dependencies names what was carried for it; by digest, or it refuses.
+    others = values.with_name("slipway-deps-images.yaml")
+    assert str(others) in done.stdout
+    modes = {"kuberay": {"mode": "install"}, "kueue": {"mode": "off"}}
+    modes |= {part: {"mode": "off"} for part in ("postgres", "valkey", "objects", "mlflow")}
+    for kueue, refused in (("off", ""), ("install", "kueue.image.digest")):
+        (tmp_path / "deps.yaml").write_text(yaml.safe_dump(modes | {"kueue": {"mode": kueue}}))
+        out = subprocess.run(
+            [str(modules.helm()), "template", "x", str(bundle / f"charts/slipway-deps-{TAG}.tgz"),
+             "-f", others, "-f", tmp_path / "deps.yaml", "--kube-version", "1.34.0"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert bool(out.returncode) == bool(refused), out.stderr
+        assert refused in out.stderr
+        carried = re.search(r'image: "(\S+)"', out.stdout)
+        if not refused:
+            assert carried is not None
+            assert carried[1].startswith(f"{target}/")
+            assert carried[1].endswith(f"/{KUBERAY}@{digests[KUBERAY]}")
 
 
 def test_refusals_name_what_to_do(tmp_path: Path) -> None:

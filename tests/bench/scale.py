@@ -1,13 +1,14 @@
 """How many runs a second the operator brings to Kueue, beside Kueue alone, on a real control plane.
 
-    python tests/bench/scale.py [--runs 1000] [--rest 120]
+    python tests/bench/scale.py [--runs 1000] [--rest 120] [--later 100]
 
 etcd, API server, controllers, Kueue (client limits 300/500) and our operator are real and share
 this machine's cores; there are no nodes, and this program speaks in KubeRay's place. Two queues
 hold as many runs as are asked for: into one go suspended RayJobs as our operator would make them
 (Kueue alone), into the other runs, at once. Told are the rates of what was made and admitted, how
 long a run waited for its RayJob, the operator's requests for each run, its memory, and what it
-asks when nothing happens. Then every tenth run is played to its end.
+asks when nothing happens. Then some more runs come, five a second, beside all those; and every
+tenth of the first ones is played to its end.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ from cluster import modules  # noqa: E402
 from slipway_operator.render import runs as rendered  # noqa: E402
 
 QUEUES = "kueue.x-k8s.io", "v1beta1"
+#: At most so long until all of them are admitted.
+PATIENCE_SECONDS = 1800
+PER_SECOND = 5
 
 
 def events(listing: Any, *words: str) -> Iterator[Any]:
@@ -172,7 +176,7 @@ def alone(plane: planes.ControlPlane, api: Any, number: int) -> float:
             yield body
 
     create(api, ("ray.io", "v1", "rayjobs"), bodies())
-    whole = seen.all(number, 900)
+    whole = seen.all(number, PATIENCE_SECONDS)
     print(f"Kueue alone: {len(seen.at)} of {number} admitted, {rate(seen.at):.1f} a second")
     plane.kubectl("delete", "rayjobs", "--all", "-n", namespace, "--wait=false")
     return rate(seen.at) if whole else 0.0
@@ -215,7 +219,19 @@ class Operator:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ours(plane: planes.ControlPlane, api: Any, number: int, rest: float) -> float:
+def paced(
+    api: Any, kind: tuple[str, str, str], bodies: Iterator[dict[str, Any]]
+) -> dict[str, float]:
+    """Ask for them one after the other, so many a second; when each was asked for."""
+    asked: dict[str, float] = {}
+    begun = time.monotonic()
+    for index, body in enumerate(bodies):
+        time.sleep(max(0, begun + index / PER_SECOND - time.monotonic()))
+        asked |= create(api, kind, iter([body]))
+    return asked
+
+
+def ours(plane: planes.ControlPlane, api: Any, number: int, rest: float, later: int) -> float:
     namespace = setting(plane)
     operator = Operator(plane, namespace)
     try:
@@ -225,27 +241,37 @@ def ours(plane: planes.ControlPlane, api: Any, number: int, rest: float) -> floa
         before, burnt = operator.said("slipway_operator_requests_total"), operator.cpu_seconds()
         kind = ("slipway.dev", "v1", "runs")
         asked = create(api, kind, (run(index, namespace) for index in range(number)))
-        whole = seen.all(number, 900)
-        waited = [made.at[name] - at for name, at in asked.items() if name in made.at]
+        whole = seen.all(number, PATIENCE_SECONDS)
+        admission = rate(seen.at)
         print(
             f"Slipway: {len(asked)} asked for at {rate(asked):.1f} a second, {len(made.at)} "
-            f"RayJobs at {rate(made.at):.1f}, {len(seen.at)} admitted at {rate(seen.at):.1f}"
+            f"RayJobs at {rate(made.at):.1f}, {len(seen.at)} admitted at {admission:.1f}"
         )
-        print(
-            f"a run waits for its RayJob: p50 {quantile(waited, 0.5):.2f} s, "
-            f"p99 {quantile(waited, 0.99):.2f} s"
-        )
+        tell_waits(made.at, asked)
         time.sleep(10)
         spent = operator.said("slipway_operator_requests_total") - before
         burnt = (operator.cpu_seconds() - burnt) / number
         print(f"requests of the operator for each run until admitted: {spent / number:.1f}")
         print(f"processor time of the operator for each run until then: {burnt * 1000:.0f} ms")
         resting(operator, rest)
+        bodies = (run(index, namespace) for index in range(number, number + later))
+        more = paced(api, kind, bodies)
+        whole = made.all(number + later, 60) and whole
+        print(f"{later} more, {PER_SECOND} a second, beside {number} runs:")
+        tell_waits(made.at, more)
         finish(operator, api, namespace, sorted(asked)[::10])
         print(f"memory of the operator with {number} runs: {operator.memory_mb():.0f} MB")
-        return rate(seen.at) if whole else 0.0
+        return admission if whole else 0.0
     finally:
         operator.process.kill()
+
+
+def tell_waits(made: dict[str, float], asked: dict[str, float]) -> None:
+    waited = [made[name] - at for name, at in asked.items() if name in made]
+    print(
+        f"a run waits for its RayJob: p50 {quantile(waited, 0.5):.2f} s, "
+        f"p99 {quantile(waited, 0.99):.2f} s"
+    )
 
 
 def resting(operator: Operator, seconds: float) -> None:
@@ -308,11 +334,12 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     given.add_argument("--runs", type=int, default=1000)
     given.add_argument("--rest", type=float, default=120)
+    given.add_argument("--later", type=int, default=100)
     options = given.parse_args()
     made, client = booted()
     api = k8s.CustomObjectsApi(client)
     first = alone(made, api, options.runs)
-    second = ours(made, api, options.runs, options.rest)
+    second = ours(made, api, options.runs, options.rest, options.later)
     if first:
         print(f"ours beside Kueue alone: {second / first:.2f}×")
 

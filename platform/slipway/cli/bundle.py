@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
@@ -38,6 +39,8 @@ there is no network:
 
     slipway bundle verify .                              # every file is as it was saved
     slipway bundle push . registry.example.com/team      # the images; writes ../slipway-images.yaml
+    helm install deps charts/slipway-deps-{version}.tgz -n slipway \\
+      -f ../slipway-deps-images.yaml -f my-deps.yaml     # if images for it were carried
     helm install slipway-crds charts/slipway-crds-{version}.tgz
     helm install slipway charts/slipway-{version}.tgz -n slipway \\
       -f charts/air-gap.yaml -f ../slipway-images.yaml -f my-values.yaml
@@ -176,7 +179,8 @@ def push(folder: Path, registry: str, values: Path | None, *, plain_http: bool) 
 
     REGISTRY is a host and a path in it, such as registry.example.com/team.
 
-    Writes values that name each image by digest. Sign in by `skopeo login` before.
+    Writes values that name each image by digest, and others for the chart of dependencies if the
+    bundle carries such. Sign in by `skopeo login` before.
     """
     _require("skopeo")
     click.echo(_verified(folder))
@@ -196,6 +200,21 @@ def push(folder: Path, registry: str, values: Path | None, *, plain_http: bool) 
     values = values or folder.absolute().parent / "slipway-images.yaml"
     values.write_text(yaml.safe_dump(told, sort_keys=False))
     click.echo(f"values for `helm install`: {values}")
+    if others := _depended_on(folder, digests):
+        file = values.with_name("slipway-deps-images.yaml")
+        where = {"registry": registry, "requireDigests": True}
+        file.write_text(yaml.safe_dump({"image": where, **others}, sort_keys=False))
+        click.echo(f"values for the chart of dependencies: {file}")
+
+
+def _depended_on(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
+    """What the chart of dependencies is told of the images that were carried for it."""
+    told = {}
+    for repository, part in bundled.depended_on(folder).items():
+        for name, digest in digests.items():
+            if name == repository or name.endswith(f"/{repository}"):
+                told[part] = {"image": {"repository": name, "digest": digest}}
+    return told
 
 
 def _name_of(image: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from slipway.cli.client import Problem
 
@@ -127,3 +130,16 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             relative = path.relative_to(folder).as_posix()
             if relative not in (LIST, f"{LIST}.new"):
                 yield relative, path
+
+
+def depended_on(folder: Path) -> dict[str, str]:
+    """Repository of each image that the chart of dependencies can install, to its part there."""
+    [chart] = (folder / "charts").glob("slipway-deps-*.tgz")
+    with tarfile.open(chart) as archive:
+        # None of a chart's files is anything but a file.
+        values = yaml.safe_load(archive.extractfile("slipway-deps/values.yaml") or b"")
+    return {
+        values[part]["image"]["repository"]: part
+        for part, of in values.items()
+        if isinstance(of, dict) and "mode" in of and "image" in of
+    }
