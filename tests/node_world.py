@@ -35,15 +35,15 @@ class Installed:
     values: Path
     password: str
 
-    def key(self) -> str:
-        """A new key of the first owner."""
+    def key(self, role: str = "owner") -> str:
+        """A new key of the first owner; as `admin` it may do what is the whole platform's."""
         with httpx.Client(base_url=WEB, headers={"referer": WEB}, timeout=60) as browser:
             who = {"user": "admin", "password": self.password}
             browser.post("/api/v1/session", json=who).raise_for_status()
             token = next(name for name in browser.cookies if name.endswith("csrftoken"))
             browser.headers["x-csrftoken"] = browser.cookies[token]
             name = f"tests {secrets.token_hex(4)}"
-            made = browser.post("/api/v1/keys", json={"name": name, "role": "owner"})
+            made = browser.post("/api/v1/keys", json={"name": name, "role": role})
             return str(made.raise_for_status().json()["secret"])
 
     def helm(self, *words: object, fails: bool = False) -> str:

@@ -17,6 +17,7 @@ from cluster.control_plane import wait_for
 from node_world import GATEWAY, HELM, SPACE, WEB, Installed
 
 from slipway_demo import story
+from slipway_demo.rest import Rest
 
 KINDS = "deploy,rs,job,pod,svc,cm,secret,sa,role,rolebinding,pdb,hpa,netpol,ingress,pvc"
 
@@ -61,9 +62,10 @@ def test_a_job_and_streams_live_through_an_upgrade(
     installed: Installed, told: story.Story, tmp_path: pathlib.Path
 ) -> None:
     rest = told.rest
-    label = {"kubernetes.io/hostname": node.NAME}
-    rest.make("capacity/pools", {"name": "node", "node_labels": label, "cpus": 4, "memory_gib": 16})
-    wait_for(lambda: not rest.get("capacity")["behind"], "Kueue's queues", 90)
+    pool = {"name": "node", "node_labels": {"kubernetes.io/hostname": node.NAME}}
+    with contextlib.closing(Rest(WEB, installed.key("admin"))) as admin:
+        admin.post("capacity/pools", pool | {"cpus": 4, "memory_gib": 16})
+        wait_for(lambda: not admin.get("capacity")["behind"], "Kueue's queues", 90)
     base = told.import_base()
     told.deploy(story.MODEL, base["id"])
     train, held_out = told.publish_rows()
