@@ -1,11 +1,11 @@
 """How many runs a second the operator brings to Kueue, beside Kueue alone, on a real control plane.
 
-    python tests/bench/scale.py [--runs 1000] [--rest 120] [--later 100]
+    python tests/bench/scale.py [--runs 1000] [--alone 1000] [--rest 120] [--later 100]
 
 etcd, API server, controllers, Kueue (client limits 300/500) and our operator are real and share
-this machine's cores; there are no nodes, and this program speaks in KubeRay's place. Two queues
-hold as many runs as are asked for: into one go suspended RayJobs as our operator would make them
-(Kueue alone), into the other runs, at once. Told are the rates of what was made and admitted, how
+this machine's cores; there are no nodes, and this program speaks in KubeRay's place. Into one queue
+go so many suspended RayJobs as our operator would make them (Kueue alone), into another as many
+runs as are asked for, at once. Told are the rates of what was made and admitted, how
 long a run waited for its RayJob, the operator's requests for each run, its memory, and what it
 asks when nothing happens. Then some more runs come, five a second, beside all those; and every
 tenth of the first ones is played to its end.
@@ -334,11 +334,12 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     given.add_argument("--runs", type=int, default=1000)
     given.add_argument("--rest", type=float, default=120)
+    given.add_argument("--alone", type=int, default=1000)
     given.add_argument("--later", type=int, default=100)
     options = given.parse_args()
     made, client = booted()
     api = k8s.CustomObjectsApi(client)
-    first = alone(made, api, options.runs)
+    first = alone(made, api, options.alone)
     second = ours(made, api, options.runs, options.rest, options.later)
     if first:
         print(f"ours beside Kueue alone: {second / first:.2f}×")
