@@ -19,7 +19,16 @@ from slipway.core.errors import NotFound
 from slipway.core.reconcile import run_due
 from slipway.registry import services as registry
 from slipway_contracts.progress import Note, NoteKind, chunk_name, to_lines
-from slipway_contracts.workload import Failure, Observation, Report, State, failure_name, to_json
+from slipway_contracts.workload import (
+    Failure,
+    Observation,
+    Report,
+    State,
+    artifact_name,
+    failure_name,
+    report_name,
+    to_json,
+)
 
 T0 = 1_800_000_000.0
 
@@ -193,13 +202,16 @@ class Runtime:
                         values={"held_out_loss": 0.5}))  # fmt: skip
 
     def reports(self, *, metrics: dict[str, float] | None = None, **details: Any) -> None:
+        self.run.refresh_from_db()
+        attempt = self.run.attempt
         report = Report(
-            artifact_uri=f"{self.run.output_uri}/artifact",
+            artifact_uri=f"{self.run.output_uri}/{artifact_name(attempt)}",
+            attempt=attempt,
             metrics=metrics or {"train_loss": 0.1, "tokens": 8000, "seconds": 4.0},
             files={"adapter_model.safetensors": "a" * 64},
             details=details,
         )
-        backends.objects().put(f"{self.prefix}/report.json", to_json(report).encode())
+        backends.objects().put(f"{self.prefix}/{report_name(attempt)}", to_json(report).encode())
 
     def fails(self, reason: str, *, retryable: bool) -> None:
         self.run.refresh_from_db()

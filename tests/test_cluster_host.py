@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from slipway_contracts.workload import Kind, Workload, failure_from_json, report_from_json, to_json
+from slipway_contracts.workload import (
+    Kind,
+    Workload,
+    failure_from_json,
+    report_from_json,
+    report_name,
+    to_json,
+)
 from slipway_runtime import files
 from slipway_runtime.serving import cluster
 
@@ -46,7 +53,9 @@ def carried_out(folder: Path, **settings: Any) -> tuple[Workload, subprocess.Com
 def test_a_run_ends_with_its_report_and_status_0(tmp_path: Path) -> None:
     workload, done = carried_out(tmp_path, steps=2)
     assert done.returncode == 0, done.stderr
-    report = report_from_json(files.read(files.join(workload.output_uri, "report.json")))
+    report = report_from_json(
+        files.read(files.join(workload.output_uri, report_name(workload.attempt)))
+    )
     assert report.attempt == 1
     assert done.stdout.strip()
 

@@ -165,7 +165,7 @@ def judge(root: Path, models, rows, **settings):
     (root / "scratch").mkdir()
     with progress.Writer(asked.output_uri, 1) as writer:
         evaluate.run(RunContext(asked, scratch=root / "scratch", writer=writer))
-    report = workload.report_from_json((root / "out/report.json").read_bytes())
+    report = workload.report_from_json((root / "out/report-1.json").read_bytes())
     artifact = Path(report.artifact_uri.removeprefix("file://"))
     lines = (artifact / "rows.jsonl").read_text("utf-8").splitlines()
     return report, [json.loads(line) for line in lines]

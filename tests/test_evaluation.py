@@ -118,7 +118,7 @@ def finish(
         for i in range(7)
     ]  # fmt: skip
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    backends.objects().put(f"{runtime.prefix}/artifact/rows.jsonl", lines.encode())
+    backends.objects().put(f"{runtime.prefix}/artifact-1/rows.jsonl", lines.encode())
     runtime.reports(
         metrics={"rows": 250.0, "seconds": 3.0},
         scores=scores_of(base, tuned, line=line, known=known),
@@ -371,7 +371,7 @@ def test_results_that_have_gone_are_said_to_have_gone(
     look(RUNS)
     finish(runtime, base, tuned)
     run.refresh_from_db()
-    backends.objects().delete_prefix(f"{runtime.prefix}/artifact/")
+    backends.objects().delete_prefix(f"{runtime.prefix}/artifact-1/")
     with pytest.raises(NotFound, match="gone"):
         services.row_page(run, offset=0, limit=10)
 

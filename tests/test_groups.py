@@ -12,7 +12,7 @@ import pytest
 from test_node import Node, gone, wait_for
 
 from slipway_contracts import progress
-from slipway_contracts.workload import Kind, State, Workload, report_from_json
+from slipway_contracts.workload import Kind, State, Workload, report_from_json, report_name
 from slipway_runtime import files
 
 BASE = Path(__file__).parents[1] / "platform" / "slipway_demo" / "chart_base"
@@ -73,7 +73,9 @@ def checkpoints(workload):
 
 
 def weights(workload):
-    report = report_from_json(files.read(files.join(workload.output_uri, "report.json")))
+    report = report_from_json(
+        files.read(files.join(workload.output_uri, report_name(workload.attempt)))
+    )
     return {name: sha for name, sha in report.files.items() if name.endswith(".safetensors")}
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import pytest
 
 from slipway_contracts import progress as notes
 from slipway_contracts.workload import (
+    OVER_NAME,
     Kind,
     Workload,
     failure_from_json,
     failure_name,
     report_from_json,
+    report_name,
 )
-from slipway_runtime import files, places, run
+from slipway_runtime import files, places, progress, run
 from slipway_runtime.hosts.context import RunContext
 from slipway_runtime.progress import Writer
 
@@ -79,7 +82,7 @@ def gone(pid):
 def test_a_run_leaves_its_notes_its_checkpoints_and_its_report(workload):
     asked = workload(steps=3)
     assert run.carry_out(asked) is None
-    report = report_from_json(files.read(files.join(asked.output_uri, "report.json")))
+    report = report_from_json(files.read(files.join(asked.output_uri, report_name(asked.attempt))))
     assert report.details == {"first_step": 1}
     assert list(report.files) == ["answer.txt"]
     files.local_dir(report.artifact_uri, verify=True)
@@ -96,7 +99,9 @@ def test_the_next_attempt_resumes_from_the_newest_whole_checkpoint(workload):
     assert run.carry_out(workload(steps=2, end="memory")).retryable
     second = workload("train-a-2", steps=4)
     assert run.carry_out(second) is None
-    report = report_from_json(files.read(files.join(second.output_uri, "report.json")))
+    report = report_from_json(
+        files.read(files.join(second.output_uri, report_name(second.attempt)))
+    )
     assert (report.details, report.attempt) == ({"first_step": 3}, 2)
 
 
@@ -107,7 +112,9 @@ def test_a_damaged_checkpoint_is_left_out_with_a_warning(workload, tmp_path):
     (tmp_path / "out" / "checkpoints" / "00000002-001" / "manifest.json").unlink()
     second = workload("train-a-2", steps=3)
     assert run.carry_out(second) is None
-    report = report_from_json(files.read(files.join(second.output_uri, "report.json")))
+    report = report_from_json(
+        files.read(files.join(second.output_uri, report_name(second.attempt)))
+    )
     assert report.details == {"first_step": 2}
     warnings = [n.text for n in told(second) if n.kind is notes.NoteKind.WARNING]
     assert len(warnings) == 1
@@ -131,7 +138,22 @@ def test_a_failure_is_left_in_words_with_whether_to_try_again(workload, end, rea
     assert reason in stored.reason
     assert stored.retryable is retryable
     assert "Traceback" in stored.traceback
-    assert not files.exists(files.join(asked.output_uri, "report.json"))
+    assert not files.exists(files.join(asked.output_uri, report_name(asked.attempt)))
+
+
+def test_an_attempt_that_was_given_up_ends_and_leaves_no_result(workload, monkeypatch):
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.05)
+    asked = workload(steps=200, seconds_per_step=0.02)
+    found = []
+    carried = threading.Thread(target=lambda: found.append(run.carry_out(asked)))
+    carried.start()
+    wait_for(lambda: len(told(asked)) > 2)
+    files.put(files.join(asked.output_uri, OVER_NAME), b"1")
+    carried.join()
+    assert found[0].reason.startswith("attempt 1 was given up")
+    assert not found[0].retryable
+    assert not files.exists(files.join(asked.output_uri, report_name(1)))
+    assert run.carry_out(workload("train-a-2", steps=3)) is None, "the next one is not meant"
 
 
 def test_a_full_disk_is_worth_another_try():

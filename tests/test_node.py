@@ -16,7 +16,14 @@ import pytest
 
 from slipway.backends.compute import ComputeUnavailable
 from slipway.backends.compute.local import Local
-from slipway_contracts.workload import Kind, Observation, State, Workload, report_from_json
+from slipway_contracts.workload import (
+    Kind,
+    Observation,
+    State,
+    Workload,
+    report_from_json,
+    report_name,
+)
 from slipway_runtime import files
 from slipway_runtime.node import board, leftovers
 
@@ -156,7 +163,7 @@ def test_a_run_succeeds_is_remembered_and_forgotten_when_deleted(node):
     node.compute.apply(asked)
     node.compute.apply(asked)
     assert node.end_of(asked.name) == Observation(state=State.SUCCEEDED)
-    report = report_from_json(files.read(f"{asked.output_uri}/report.json"))
+    report = report_from_json(files.read(f"{asked.output_uri}/{report_name(1)}"))
     assert report.details == {"first_step": 1}
     assert list(node.compute.logs(asked.name)) == ["begun"]
     assert asked.name in node.compute.names()
@@ -202,7 +209,7 @@ def test_the_queue_has_an_order_and_says_behind_what(node):
     for asked in (high, late, low):
         assert node.end_of(asked.name).state is State.SUCCEEDED
         node.compute.delete(asked.name)
-    reported = [f"{asked.output_uri}/report.json" for asked in (high, late, low)]
+    reported = [f"{asked.output_uri}/{report_name(1)}" for asked in (high, late, low)]
     times = [Path(uri.removeprefix("file://")).stat().st_mtime for uri in reported]
     assert times == sorted(times)
 

@@ -211,6 +211,25 @@ def test_a_lost_head_ends_the_attempt_and_frees_its_machines(
     assert server.get("rayjobs", RUN) is None, "and it is not made again"
 
 
+def test_nobody_waits_for_a_pod_whose_node_is_silent(server: ApiServer, cluster: Cluster) -> None:
+    silent = [world.condition("Ready", "False"), world.condition("ContainersReady", "True")]
+    asked(server, world.run())
+    looks(cluster, "runs", RUN)
+    kuberay_says(server, "Running", "RUNNING")
+    pod(server, "head", phase="Running", conditions=silent)
+    pod(server, "worker", phase="Running")
+    looks(cluster, "runs", RUN)
+    assert state(server) == ("failed", "NodeLost")
+    server.delete("runs", RUN)
+    for _ in range(3):
+        looks(cluster, "runs", RUN)
+    assert server.get("runs", RUN) is not None, "one pod has a node that can end it"
+    server.delete("pods", "worker")
+    looks(cluster, "runs", RUN)
+    assert server.get("runs", RUN) is None
+    assert server.get("pods", "head") is not None
+
+
 def test_a_job_deleted_by_hand_ends_the_attempt_and_a_service_is_made_again(
     server: ApiServer, cluster: Cluster
 ) -> None:

@@ -349,7 +349,7 @@ class TestFaults:
         weights.save(loaded.model, loaded.tokenizer, broken)
         with pytest.raises(Diverged, match="the loss at step 1 is"):
             tiny.train(tmp_path / "run", broken, rows)
-        assert not (tmp_path / "run/out/report.json").exists()
+        assert not (tmp_path / "run/out/report-1.json").exists()
 
     @pytest.mark.parametrize(
         ("values", "said"),

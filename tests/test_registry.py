@@ -728,7 +728,7 @@ def test_deleting_while_importing_leaves_nothing(owner: Any, tmp_path: Path) -> 
 
 
 def _result(owner: Any, folder: Path, base: ModelVersion, job: str, **more: Any) -> Any:
-    prefix = f"projects/{owner.project_id}/runs/{job}/artifact"
+    prefix = f"projects/{owner.project_id}/runs/{job}/artifact-1"
     files = {}
     for path in folder.iterdir():
         data = path.read_bytes()

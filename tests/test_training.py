@@ -29,7 +29,15 @@ from slipway.training import services
 from slipway.training.models import Checkpoint, MetricPoint, RunMirror, TrainingJob
 from slipway.training.reconcile import WATCHED, mirror, step, sweep
 from slipway_contracts.progress import Note, NoteKind
-from slipway_contracts.workload import State, Workload
+from slipway_contracts.workload import (
+    OVER_NAME,
+    Report,
+    State,
+    Workload,
+    artifact_name,
+    report_name,
+    to_json,
+)
 
 pytestmark = pytest.mark.django_db
 JOBS = (TrainingJob, step)
@@ -448,6 +456,33 @@ def test_a_lost_node_means_a_new_attempt_on_the_same_output(
     assert [p.step for p in points] == list(range(1, 11))
 
 
+def test_an_attempt_believed_lost_is_told_so_and_its_late_result_is_not_taken(
+    shelf: Shelf, job: TrainingJob, runtime: Runtime
+) -> None:
+    to_running(runtime)
+    runtime.steps(1, 5)
+    runtime.sees(State.FAILED, "pod head was lost: its node does not answer")
+    look(JOBS, times=2)
+    job.refresh_from_db()
+    assert (job.phase, job.attempt) == ("queued", 2)
+    assert backends.objects().read(f"{runtime.prefix}/{OVER_NAME}") == b"1"
+    look(JOBS)
+    runtime.sees(State.RUNNING)
+    look(JOBS)
+    # It had only lost its network, and goes on to its end.
+    late = f"{runtime.prefix}/{report_name(1)}"
+    report = Report(artifact_uri=f"{job.output_uri}/{artifact_name(1)}", metrics={})
+    backends.objects().put(late, to_json(report).encode())
+    look(JOBS, times=2)
+    assert phase_of(job) == "running"
+    runtime.reports()
+    runtime.sees(State.SUCCEEDED)
+    look(JOBS, times=3)
+    job.refresh_from_db()
+    assert job.phase == "succeeded"
+    assert shelf.results[str(job.pk)].artifact_uri.endswith(artifact_name(2))
+
+
 def test_a_job_under_way_survives_its_licence_and_even_its_node(
     shelf: Shelf, job: TrainingJob, runtime: Runtime, api: Any, run_out: Callable[[], None]
 ) -> None:
@@ -859,7 +894,7 @@ def test_deleting_a_job_removes_its_leftovers_and_keeps_where_the_version_came_f
     to_running(runtime)
     runtime.steps(1, 3)
     runtime.checkpoint(3)
-    backends.objects().put(f"{runtime.prefix}/artifact/adapter_model.safetensors", b"weights")
+    backends.objects().put(f"{runtime.prefix}/artifact-1/adapter_model.safetensors", b"weights")
     runtime.reports()
     runtime.sees(State.SUCCEEDED)
     look(JOBS, times=3)

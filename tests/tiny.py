@@ -188,7 +188,7 @@ def train(
     scratch.mkdir(parents=True)
     with progress.Writer(asked.output_uri, attempt) as writer:
         run.execute(context(asked, scratch=scratch, writer=writer))
-    return workload.report_from_json((root / "out/report.json").read_bytes())
+    return workload.report_from_json((root / f"out/report-{attempt}.json").read_bytes())
 
 
 def notes(root: Path) -> list[Any]:

@@ -118,12 +118,12 @@ def main(directory: str, base: str, rows: str) -> None:
         os.kill(pid, signal.SIGKILL)
     codes = end(pids)
     assert codes == [-9, -9], codes
-    assert not (killed / "out/report.json").exists()
+    assert not (killed / "out/report-1.json").exists()
     assert end(start(killed, base, rows, 2)) == [0, 0]
 
     reports = [
-        workload.report_from_json((root / "out/report.json").read_bytes())
-        for root in (straight, killed)
+        workload.report_from_json((root / f"out/{workload.report_name(attempt)}").read_bytes())
+        for root, attempt in ((straight, 1), (killed, 2))
     ]
     told = {
         "killed_at": len(found),

@@ -18,6 +18,7 @@ from slipway_contracts.resources import GROUP, LABEL, RUN, SERVED_MODEL, VERSION
 from slipway_operator.cluster import Address, Cluster, Conflict, Name, Object, Unknown
 from slipway_operator.lines import Lines
 from slipway_operator.render.pods import ROLE
+from slipway_operator.status.pods import is_deserted
 
 RUNS: Address = (GROUP, VERSION, RUN.plural)
 SERVED: Address = (GROUP, VERSION, SERVED_MODEL.plural)
@@ -86,8 +87,12 @@ class Mirror:
         return [pod for pod in found if pod is not None]
 
     def pods_left(self, namespace: str, workload: str) -> bool:
-        """Whether the API server has any pod of it still."""
-        return bool(self._cluster.pods(namespace, workload))
+        """Whether the API server has any pod of it still, on a node that is heard of.
+
+        The others stay until somebody says that their machine is off. Nobody waits for them: what
+        they write carries their attempt, and they end where they learn that it is over.
+        """
+        return not all(is_deserted(pod) for pod in self._cluster.pods(namespace, workload))
 
     def queued(self, namespace: str, plural: str, name: str) -> tuple[Object | None, int]:
         """Kueue's Workload of a resource, and its place in its queue (0: it does not wait)."""

@@ -166,7 +166,7 @@ def _tidy(mirror: Mirror, kind: Kind, resource: Object) -> None:
 
 
 def _take_down(mirror: Mirror, kind: Kind, resource: Object) -> float | None:
-    """Gone is what has no pod left: only then may the next attempt begin."""
+    """Gone is what has no pod left that can be ended: only then may the next attempt begin."""
     meta = resource["metadata"]
     if FINALIZER not in meta.get("finalizers", []):
         return None

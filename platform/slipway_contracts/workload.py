@@ -30,7 +30,8 @@ class Workload:
     #: Role to URI: `base`, `adapter`, `dataset`, `held_out`, `resume` …; directories or files.
     inputs: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
-    #: Directory URI that belongs to this run alone (all attempts of one run share it).
+    #: Directory URI that belongs to this run alone. All attempts of one run share it; what they
+    #: write there has their number in its name, so that none can spoil another's.
     output_uri: str = ""
     #: 1 for the first try; a fence, and part of the name.
     attempt: int = 1
@@ -68,7 +69,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Written by the runtime as `report.json` under the output when a run ends well."""
+    """Written by the runtime as `report-<attempt>.json` when a run ends well."""
 
     #: What was made: a directory of safetensors for TRAIN, of per-row results for EVALUATE.
     artifact_uri: str
@@ -94,7 +95,17 @@ class Failure:
     traceback: str = ""
 
 
-REPORT_NAME = "report.json"
+#: The number of the latest attempt that was given up or is over. Its machine may only have lost its
+#: network: what it writes on is of no account, and where it reads this it ends.
+OVER_NAME = "over"
+
+
+def report_name(attempt: int) -> str:
+    return f"report-{attempt}.json"
+
+
+def artifact_name(attempt: int) -> str:
+    return f"artifact-{attempt}"
 
 
 def failure_name(attempt: int) -> str:

@@ -2,10 +2,13 @@
 
 A thread of its own writes, so that a slow store never slows a training step. Chunks that are
 already there (an earlier life of the same attempt) are never written again: numbering goes on.
+The same thread looks now and then whether this attempt was given up: a machine that lost its
+network, and was taken for lost, may come back while the next attempt runs elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
@@ -14,11 +17,18 @@ from types import TracebackType
 from typing import Self
 
 from slipway_contracts.progress import Note, NoteKind, chunk_name, to_lines
+from slipway_contracts.workload import OVER_NAME
 from slipway_runtime import files
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.5
+#: Between two looks at whether this attempt was given up.
+LOOK_SECONDS = 10.0
+
+
+class GivenUp(Exception):
+    """The platform no longer waits for this attempt; the next one may run already."""
 
 
 class Writer:
@@ -28,6 +38,8 @@ class Writer:
         self._output_uri = output_uri
         self._attempt = attempt
         self._seq = _next_seq(output_uri, attempt)
+        self._given_up = False
+        self._look_at = time.monotonic() + LOOK_SECONDS
         self._notes: list[Note] = []
         self._lock = threading.Lock()
         # Chunks must appear in the order of their numbers, whoever flushes.
@@ -41,6 +53,11 @@ class Writer:
         with self._lock:
             self._notes.append(note)
         self._wake.set()
+
+    def go_on(self) -> None:
+        """Raise GivenUp where somebody else goes on with this run."""
+        if self._given_up:
+            raise GivenUp(f"attempt {self._attempt} was given up while it ran; it ends here")
 
     def text(self, kind: NoteKind, text: str) -> None:
         self.add(Note(kind=kind, at=time.time(), text=text))
@@ -77,7 +94,7 @@ class Writer:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._wake.wait()
+            self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
             try:
                 self.flush()
@@ -85,8 +102,18 @@ class Writer:
                 # Kept for the next try; what still fails at the end fails the run by `close`.
                 logger.exception("progress not stored, trying again")
                 self._wake.set()
+            self._look()
             # The first note of a quiet time goes out at once, the following ones together.
             self._closed.wait(PAUSE_SECONDS)
+
+    def _look(self) -> None:
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        # A store that does not answer says nothing; what has to be stored there fails by itself.
+        with contextlib.suppress(Exception):
+            over = int(files.read(files.join(self._output_uri, OVER_NAME)))
+            self._given_up = over >= self._attempt
 
 
 def _next_seq(output_uri: str, attempt: int) -> int:

@@ -116,7 +116,7 @@ def _leave(found: Failure, workload: Workload) -> None:
 
 def _judge(error: BaseException) -> tuple[str, bool]:
     text = str(error) or type(error).__name__
-    if isinstance(error, BadInput):
+    if isinstance(error, BadInput | progress.GivenUp):
         return text, False
     if isinstance(error, Diverged | FloatingPointError):
         return f"training diverged: {text}; try a lower learning rate", False

@@ -5,8 +5,8 @@
 As scale_nodes.py: API server, controllers, scheduler, Kueue and our operator are real, with the
 defaults of Kubernetes; KWOK speaks for a node for each run and one more, and falls silent at once.
 Told are the seconds from then until each run has failed with the word NodeLost, what the run says,
-and, as the control plane then deletes it to make the next attempt, the seconds until it is gone,
-without help and after the lost nodes are taken out of the cluster.
+and, as the control plane then deletes it and asks for the next attempt, the seconds until that
+stands in the queue, with the lost nodes and their pods still in the API server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cluster import control_plane as planes
 from cluster import pretended
 
 RUNS = "slipway.dev", "v1", "runs"
+RAY_JOBS = "ray.io", "v1", "rayjobs"
 
 
 def lost(body: Any) -> bool:
@@ -62,23 +63,22 @@ def main() -> None:
         after = sorted(at - silent for at in seen.at.values())
         print(f"known as lost after {after[0]:.0f} to {after[-1]:.0f} s, {len(after)} runs")
         print(plane.get(namespace, "run", names[0])["status"]["reason"])
-        began = time.monotonic()
         plane.kubectl("delete", "runs", "--all", "-n", namespace, "--wait=false")
-        print(f"gone without help: {gone(plane, namespace, 20)}")
-        plane.kubectl("delete", "nodes", "--all")
-        print(f"nodes taken out {time.monotonic() - began:.0f} s after the deletion")
-        print(f"gone once the nodes are: {gone(plane, namespace, 120)}")
+        planes.wait_for(lambda: not plane.get(namespace, "runs"), "the runs to be gone", 120)
+        told = time.monotonic() - silent
+        print(f"gone after {told:.0f} s, with {len(plane.get(namespace, 'pods'))} pods left")
+        queued = scale.Watched(api, RAY_JOBS, namespace, lambda body: True)
+        bodies = (
+            scale.run(n, namespace, gpus=pretended.GPUS)
+            for n in range(options.runs, 2 * options.runs)
+        )
+        scale.create(api, RUNS, bodies)
+        if not queued.all(options.runs, 60):
+            raise SystemExit("not every next attempt was queued within 60 s")
+        last = max(queued.at.values()) - silent
+        print(f"the next attempts stand in the queue after {last:.0f} s")
     finally:
         operator.process.kill()
-
-
-def gone(plane: planes.ControlPlane, namespace: str, seconds: float) -> str:
-    began = time.monotonic()
-    while plane.get(namespace, "runs"):
-        if time.monotonic() - began > seconds:
-            return f"not within {seconds:.0f} s"
-        time.sleep(0.5)
-    return f"after {time.monotonic() - began:.0f} s"
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def ours(directory: Path, model_dir: Path, rows: Path, values: dict[str, Any]) -
     scratch.mkdir()
     with progress.Writer(asked.output_uri, 1) as writer:
         sft.run(Context(asked, scratch=scratch, writer=writer))
-    report = workload.report_from_json((directory / "out/report.json").read_bytes())
+    report = workload.report_from_json((directory / "out/report-1.json").read_bytes())
     return clock.told(report.metrics["tokens"])
 
 

@@ -74,7 +74,7 @@ def _is_ready(pod: Object) -> bool:
     return found is not None and found["status"] == "True"
 
 
-def _is_deserted(pod: Object) -> bool:
+def is_deserted(pod: Object) -> bool:
     """Whether Kubernetes has given its node up.
 
     Its controller then says Ready is false, and no more: a kubelet would give a reason, and would
@@ -102,7 +102,7 @@ def _of(pod: Object) -> Iterator[Trouble]:
         if reason.startswith("OutOf"):
             word, what = "NodeRefused", f"its node had too little left ({reason})"
         yield _lost(word, name, what, message)
-    if _is_deserted(pod):
+    if is_deserted(pod):
         yield _lost("NodeLost", name, "its node does not answer", "")
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":

@@ -24,7 +24,7 @@ from slipway.runs import progress
 from slipway.runs.record import Phase, Run
 from slipway_contracts.progress import Note, NoteKind
 from slipway_contracts.workload import (
-    REPORT_NAME,
+    OVER_NAME,
     Failure,
     Observation,
     Report,
@@ -33,6 +33,7 @@ from slipway_contracts.workload import (
     failure_from_json,
     failure_name,
     report_from_json,
+    report_name,
 )
 
 #: Attempts that may fail for a cause in themselves (disk full, worker crash …) before we give up.
@@ -176,12 +177,14 @@ def _heard(run: Run, note: Note, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _left_behind(run: Run) -> tuple[Report | None, Failure | None]:
-    """The report of the run, and the failure of its current attempt, where they are there."""
+    """The newest report of any attempt, and the failure of this one, where they are there."""
     objects = backends.objects()
     prefix = objects.key(run.output_uri)
     report, failure = None, None
-    with suppress(Missing):
-        report = report_from_json(objects.read(f"{prefix}/{REPORT_NAME}"))
+    for attempt in range(run.attempt, 0, -1):
+        with suppress(Missing):
+            report = report_from_json(objects.read(f"{prefix}/{report_name(attempt)}"))
+            break
     with suppress(Missing):
         failure = failure_from_json(objects.read(f"{prefix}/{failure_name(run.attempt)}"))
     return report, failure
@@ -290,8 +293,15 @@ def _cancel(run: Run, now: datetime, trade: Trade) -> timedelta | None:
 
 
 def _removed(run: Run) -> timedelta | None:
-    """Remove the current attempt's workload; None once it is seen to be gone."""
+    """Remove the current attempt's workload; None once it is seen to be gone.
+
+    Where its machine fell silent, gone is not ended: it is told so by the store, before.
+    """
     compute = backends.compute()
+    if compute.observe(run.workload_name).state is State.ABSENT:
+        return None
+    objects = backends.objects()
+    objects.put(f"{objects.key(run.output_uri)}/{OVER_NAME}", str(run.attempt).encode())
     compute.delete(run.workload_name)
     if compute.observe(run.workload_name).state is State.ABSENT:
         return None

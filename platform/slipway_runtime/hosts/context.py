@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from slipway_contracts.progress import Note, NoteKind
-from slipway_contracts.workload import REPORT_NAME, Report, Workload, to_json
+from slipway_contracts.workload import Report, Workload, artifact_name, report_name, to_json
 from slipway_runtime import files, places, progress
 from slipway_runtime.hosts.used import Meter
 
@@ -62,7 +62,7 @@ class Context(Protocol):
     def finish(
         self, directory: Path, *, metrics: dict[str, float], details: dict[str, Any]
     ) -> None:
-        """Store the result under `<output_uri>/artifact`, then the report. Call it last."""
+        """Store the result under the run's output, then the report. Call it last."""
 
 
 class RunContext:
@@ -100,6 +100,7 @@ class RunContext:
         self, *, step: int, total_steps: int, epoch: float, values: dict[str, float]
     ) -> None:
         if self._writer:
+            self._writer.go_on()
             note = Note(
                 kind=NoteKind.METRICS,
                 at=time.time(),
@@ -128,6 +129,7 @@ class RunContext:
         name = f"{step:08d}-{self.workload.attempt:03d}"
         uri = files.join(self._checkpoints_uri(), name)
         if self._writer:
+            self._writer.go_on()
             files.store_dir(directory, uri)
             note = Note(kind=NoteKind.CHECKPOINT, at=time.time(), step=step, values=values, uri=uri)
             self._writer.add(note)
@@ -150,7 +152,8 @@ class RunContext:
     ) -> None:
         if not self._writer:
             return
-        uri = files.join(self.workload.output_uri, "artifact")
+        self._writer.go_on()
+        uri = files.join(self.workload.output_uri, artifact_name(self.workload.attempt))
         hashes = files.store_dir(directory, uri)
         self._writer.flush()
         report = Report(
@@ -160,12 +163,14 @@ class RunContext:
             attempt=self.workload.attempt,
             details=details,
         )
-        files.put(files.join(self.workload.output_uri, REPORT_NAME), to_json(report).encode())
+        name = report_name(self.workload.attempt)
+        files.put(files.join(self.workload.output_uri, name), to_json(report).encode())
         self.finished = True
 
     def _text(self, kind: NoteKind, text: str) -> None:
         print(text, flush=True)  # noqa: T201 - what a run prints is its log
         if self._writer:
+            self._writer.go_on()
             self._writer.text(kind, text)
 
     def _tell_step(self, step: int, total_steps: int, *, now: float) -> None:
