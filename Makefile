@@ -37,7 +37,7 @@ console-client: .venv/.ready-to-test  ## take the API's document anew, after a c
 	@PYTHONPATH=platform:tests DJANGO_SETTINGS_MODULE=embedded_settings $(BIN)/python -W ignore -m django \
 	  spectacular --format openapi-json --file frontend/openapi.json
 
-test-cluster: .venv/.ready-to-test frontend/dist/.ready .venv/cluster/.ready  ## build the images, install the charts on a node of this machine, do the main job there (root; 30 GB of disk)
+test-cluster: .venv/.ready-to-test frontend/dist/.ready  ## build the images, install the charts on a node of this machine, do the main job there (root; 30 GB of disk)
 	@PYTHONPATH=tests $(BIN)/python -m cluster $(BIN)/python -m pytest $(or $(TESTS),tests/node)
 	@$(if $(TESTS),true,$(BIN)/python -m pytest tests/standing)
 
@@ -68,7 +68,7 @@ lock:  ## lock dependencies anew, with hashes, after editing requirements*.in
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --no-annotate --custom-compile-command "make lock" requirements-sbom.in -o requirements-sbom.lock
 	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
-	  --no-annotate --custom-compile-command "make lock" tests/cluster/mlflow.in -o tests/cluster/mlflow.lock
+	  --no-annotate --custom-compile-command "make lock" tests/cluster/installed/mlflow.in -o tests/cluster/installed/mlflow.lock
 	for client in $(CLIENTS); do $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url \
 	  --no-annotate --custom-compile-command "make lock" tests/clients/$$client.in -o tests/clients/$$client.lock; done
 
@@ -98,11 +98,6 @@ format:
 	  --no-deps --require-hashes --target .venv/clients/$$client -r tests/clients/$$client.lock; done
 	@frontend/with-node npm --prefix ../tests/clients/node ci --prefer-offline --loglevel=error
 	@touch .venv/.ready $@
-
-.venv/cluster/.ready: .venv/.ready-to-test tests/cluster/mlflow.lock
-	@rm -rf .venv/cluster
-	@VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv pip install -q --no-deps --require-hashes --target .venv/cluster/mlflow -r tests/cluster/mlflow.lock
-	@touch $@
 
 CONSOLE_SOURCES := $(shell find frontend -name node_modules -prune -o -name dist -prune -o -name generated -prune -o -type f -print)
 

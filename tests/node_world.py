@@ -1,14 +1,13 @@
-"""The installation that the tests of a real node share: servers outside, the charts inside."""
+"""The installation that the tests of a real node share: all by the charts, but the S3 store."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
+import base64
 import json
 import os
 import secrets
 import subprocess
-import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import servers
+import yaml
 from cluster import addons, images, modules, node
 from cluster.control_plane import ControlPlane
 
 ROOT = Path(__file__).parent.parent
 HELM = ROOT / "helm"
 SPACE = "slipway"
+OBJECTS = "slipway-objects"
+#: Of the chart of dependencies, beside KubeRay and Kueue, which serve the whole cluster.
+INSTALLED = ("postgres", "valkey", "mlflow")
 #: As pods of the namespace know them.
 WEB, GATEWAY = "http://slipway-web", "http://slipway-gateway"
 
@@ -33,12 +36,16 @@ class Installed:
 
     plane: ControlPlane
     values: Path
-    password: str
+
+    def secret(self, name: str, key: str) -> str:
+        data = self.plane.get(SPACE, "secret", name)["data"]
+        return base64.b64decode(data[key]).decode()
 
     def key(self, role: str = "owner") -> str:
         """A new key of the first owner; as `admin` it may do what is the whole platform's."""
         with httpx.Client(base_url=WEB, headers={"referer": WEB}, timeout=60) as browser:
-            who = {"user": "admin", "password": self.password}
+            password = self.secret("slipway", "SLIPWAY_ADMIN_PASSWORD")
+            who = {"user": "admin", "password": password}
             browser.post("/api/v1/session", json=who).raise_for_status()
             token = next(name for name in browser.cookies if name.endswith("csrftoken"))
             browser.headers["x-csrftoken"] = browser.cookies[token]
@@ -75,10 +82,10 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     plane = node.node()
     addons.namespace(plane, SPACE, **{"pod-security.kubernetes.io/enforce": "restricted"})
-    password = secrets.token_urlsafe(12)
     values = tmp_path_factory.mktemp("values") / "values.yaml"
-    values.write_text(json.dumps(_values(plane, password)))
-    found = Installed(plane, values, password)
+    found = Installed(plane, values)
+    notes = _dependencies(found)
+    values.write_text(json.dumps(_values(found, notes)))
     found.helm("install", "slipway-crds", HELM / "slipway-crds")
     profile = HELM / "slipway/profiles/small.yaml"
     found.helm("install", "slipway", HELM / "slipway", "-f", profile, "-f", values, "--wait")
@@ -86,51 +93,63 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return found
 
 
-def _values(plane: ControlPlane, password: str) -> dict[str, Any]:
-    """The chart's values for servers that run outside of the cluster, and their secrets."""
-    database, broker, objects = (
-        _reached(server().fresh()) for server in (servers.postgres, servers.redis, servers.minio)
-    )
-    tracking = _mlflow()
-    keys = {
-        "SLIPWAY_SECRET_KEY": secrets.token_urlsafe(40),
-        "SLIPWAY_DATABASE_URL": database,
-        "SLIPWAY_BROKER_URL": broker,
-        "SLIPWAY_ADMIN_PASSWORD": password,
+def _dependencies(found: Installed) -> str:
+    """Servers by the chart of dependencies, an S3 store outside of the cluster; its notes."""
+    objects = servers.minio().fresh()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": OBJECTS}}
+    data = {"SLIPWAY_OBJECTS_URL": _reached(objects)}
+    found.plane.apply(secret | {"stringData": data}, namespace=SPACE)
+    small = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+    values: dict[str, Any] = {
+        part: {"image": {"repository": part, "tag": images.VERSION}, "resources": small}
+        for part in INSTALLED
     }
-    for name, data in (("slipway", keys), ("slipway-objects", {"SLIPWAY_OBJECTS_URL": objects})):
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
-        plane.apply(secret | {"stringData": data}, namespace=SPACE)
+    values |= {
+        "image": {"registry": images.REGISTRY, "pullPolicy": "Never"},
+        "objects": {"mode": "existing", "secret": OBJECTS},
+        "kuberay": {"mode": "existing", "namespace": addons.SPACE},
+    }
+    file = found.values.with_name("deps.yaml")
+    file.write_text(json.dumps(values))
+    found.helm("install", "deps", HELM / "slipway-deps", "-f", file, "--wait")
+    return json.loads(found.helm("status", "deps", "-o", "json"))["info"]["notes"]
+
+
+def _values(found: Installed, notes: str) -> dict[str, Any]:
+    """Does what the notes say: makes the Secret by their command, and takes over their values."""
+    command = notes[notes.index("kubectl -n slipway create secret") : notes.index("\n\n2. ")]
+    programs = found.values.with_name("bin")
+    programs.mkdir()
+    (programs / "kubectl").symlink_to(modules.kubernetes("kubectl"))
+    own = {"KUBECONFIG": str(found.plane.kubeconfig())}
+    own["PATH"] = f"{programs}:{os.environ['PATH']}"
+    subprocess.run(["bash", "-euc", command], env=os.environ | own, check=True)
+    told = notes[notes.index("secrets: {") : notes.index("\n\nEvery part")]
+    values: dict[str, Any] = yaml.safe_load(textwrap.dedent(f"     {told}"))
+    objects = found.secret(OBJECTS, "SLIPWAY_OBJECTS_URL")
     outside = [{"ipBlock": {"cidr": f"{node.ADDRESS}/32"}}]
     small = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-    return {
+    values["network"] |= {
+        "objects": {"to": outside, "port": urlsplit(objects).port},
+        "apiServer": {"ports": [443, 6443]},
+        # KubeRay is in a namespace of its own here, of another release of the same chart.
+        "kuberayPods": {
+            "app.kubernetes.io/name": "slipway-deps",
+            "app.kubernetes.io/component": "kuberay",
+        },
+    }
+    # The whole node has two cores.
+    values["workloads"] |= {
+        "worker": {"cpu": "200m", "memory": "4Gi"},
+        "head": {"cpu": "100m", "memory": "2Gi"},
+        "submitter": {"cpu": "50m", "memory": "1Gi"},
+    }
+    return values | {
         "url": "http://slipway.example.com",
         "image": {"registry": images.REGISTRY, "pullPolicy": "Never"},
-        "secrets": {"controlPlane": "slipway", "objects": "slipway-objects"},
-        "mlflowUrl": tracking,
-        "network": {
-            "database": {"to": outside, "port": urlsplit(database).port},
-            "broker": {"to": outside, "port": urlsplit(broker).port},
-            "objects": {"to": outside, "port": urlsplit(objects).port},
-            "mlflow": {"to": outside, "port": urlsplit(tracking).port},
-            "apiServer": {"ports": [443, 6443]},
-            # As the notes of the chart of dependencies say.
-            "kuberayNamespace": addons.SPACE,
-            "kuberayPods": {
-                "app.kubernetes.io/name": "slipway-deps",
-                "app.kubernetes.io/component": "kuberay",
-            },
-        },
         "web": {"resources": small},
         "gateway": {"resources": small},
         "worker": {"resources": small | {"limits": {"memory": "2Gi"}}},
-        # The whole node has two cores.
-        "workloads": {
-            "pools": True,
-            "worker": {"cpu": "200m", "memory": "4Gi"},
-            "head": {"cpu": "100m", "memory": "2Gi"},
-            "submitter": {"cpu": "50m", "memory": "1Gi"},
-        },
     }
 
 
@@ -139,25 +158,6 @@ def _reached(url: str) -> str:
     port = urlsplit(url).port
     assert port
     return url.replace(f"127.0.0.1:{port}", node.expose(port))
-
-
-def _mlflow() -> str:
-    """A real MLflow server."""
-    folder, port = servers.new_folder("mlflow"), servers.free_port()
-    words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.sqlite3'}", "--port", port]
-    words += ["--host", "127.0.0.1", "--allowed-hosts", "*", "--workers", "1"]
-    command = [sys.executable, "-m", "mlflow", "server", *words]
-    packages = Path(sys.executable).parent.parent / "cluster/mlflow"
-    environment = {"PYTHONPATH": str(packages), "PATH": f"{packages / 'bin'}:{os.environ['PATH']}"}
-
-    def answers() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        with contextlib.closing(connection):
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-
-    servers.started(command, folder, port, answers, str, environment=environment)
-    return f"http://{node.expose(port)}"
 
 
 def _ready(pod: dict[str, Any]) -> bool:

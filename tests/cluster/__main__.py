@@ -27,8 +27,7 @@ def main() -> None:
         with images.store():
             node.prepare()
             # Here, because inside there is no way to a registry.
-            for server in (servers.postgres, servers.redis, servers.minio):
-                server().stop()
+            servers.minio().stop()
             group = f"slipway-test-{os.getpid()}"
             node.make_group(group)
             try:

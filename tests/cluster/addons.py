@@ -1,4 +1,4 @@
-"""What every cluster of the field has and ours needs: DNS, KubeRay and Kueue, as pods."""
+"""What every cluster of the field has and ours needs: volumes; DNS, KubeRay and Kueue as pods."""
 
 from __future__ import annotations
 
@@ -83,6 +83,35 @@ def dns(plane: ControlPlane) -> None:
         namespace="kube-system",
     )  # fmt: skip
     available(plane, "kube-system", "coredns")
+
+
+def volumes(plane: ControlPlane, folder: Path, node: str, number: int = 6) -> None:
+    """Volumes on the node's own disk, for whoever claims one without naming a class."""
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    plane.apply(
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": "disk", "annotations": default},
+            "provisioner": "kubernetes.io/no-provisioner",
+        }
+    )
+    term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    here = {"required": {"nodeSelectorTerms": [{"matchExpressions": [term]}]}}
+    for each in range(number):
+        path = folder / str(each)
+        path.mkdir(parents=True)
+        spec = {
+            "capacity": {"storage": "1Ti"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "disk",
+            "local": {"path": str(path)},
+            "nodeAffinity": here,
+        }
+        meta = {"name": f"disk-{each}"}
+        plane.apply(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec}
+        )
 
 
 def operators(plane: ControlPlane) -> None:

@@ -27,6 +27,8 @@ VERSION = "0.1.0"
 REGISTRY = "localhost"
 PAUSE = "localhost/pause:1"
 _OURS = ("operator", "control-plane", "runtime")
+#: What the chart of dependencies can install besides, but SeaweedFS, which is nowhere to be had.
+_INSTALLED = ("postgres", "valkey", "mlflow")
 _PACKAGES = {
     "buildah": "buildah",
     "containerd": "containerd",
@@ -81,11 +83,16 @@ def prepare() -> None:
         made[name("kuberay")] = _program("kuberay", modules.kuberay())
         made[name("kueue")] = _program("kueue", modules.kueue())
         made[name("coredns")] = _program("coredns", modules.coredns())
-        base = _base()
+        base = _debian("base", "python3,python3-venv,ca-certificates")
         for target in _OURS:
             made[name(f"slipway/{target}")] = _built(
                 ROOT, name(f"slipway/{target}"), "--target", target, "--build-arg", f"BASE={base}"
             )
+        debian = _debian("servers", "postgresql,redis-server")
+        bases = ["--build-arg", f"BASE={base}", "--build-arg", f"DEBIAN={debian}"]
+        for target in _INSTALLED:
+            context = Path(__file__).parent / "installed"
+            made[name(target)] = _built(context, name(target), "--target", target, *bases)
         _keep(made)
 
 
@@ -168,12 +175,11 @@ def _ctr(
     return done
 
 
-def _base() -> str:
-    """Debian with Python, made from its packages, as an image."""
-    image, archive = "localhost/base:1", servers.CACHE / "debian-python.tar"
+def _debian(called: str, packages: str) -> str:
+    """Debian with these packages, as an image."""
+    image, archive = f"localhost/{called}:1", servers.CACHE / f"debian-{called}.tar"
     if not archive.exists():
         with tempfile.TemporaryDirectory() as root:
-            packages = "python3,python3-venv,ca-certificates"
             _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root)
             new = archive.with_suffix(".new")
             left = [f"--exclude=./{path}" for path in ("var/cache/apt/archives/*.deb", "dev/*")]

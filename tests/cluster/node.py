@@ -47,7 +47,7 @@ def prepare() -> None:
 
 @cache
 def node() -> ControlPlane:
-    """The control plane, with a node that is ready, DNS, KubeRay and Kueue.
+    """The control plane, with a node that is ready, volumes, DNS, KubeRay and Kueue.
 
     Raises:
         servers.CannotHave: this process is not in namespaces of its own.
@@ -63,6 +63,7 @@ def node() -> ControlPlane:
     _kubelet(plane, folder, socket)
     _proxy(plane, folder)
     wait_for(lambda: _ready(plane), "the node to be ready", 90)
+    addons.volumes(plane, folder / "volumes", NAME)
     addons.dns(plane)
     policies.enforce(plane, _BRIDGE)
     addons.operators(plane)

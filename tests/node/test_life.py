@@ -14,12 +14,13 @@ import pytest
 import yaml
 from cluster import node
 from cluster.control_plane import wait_for
-from node_world import GATEWAY, HELM, SPACE, WEB, Installed
+from node_world import GATEWAY, HELM, INSTALLED, SPACE, WEB, Installed
 
 from slipway_demo import story
 from slipway_demo.rest import Rest
 
-KINDS = "deploy,rs,job,pod,svc,cm,secret,sa,role,rolebinding,pdb,hpa,netpol,ingress,pvc"
+NAME = "app.kubernetes.io/name"
+KINDS = "deploy,sts,rs,job,pod,svc,cm,secret,sa,role,rolebinding,pdb,hpa,netpol,ingress,pvc"
 
 
 class Streams:
@@ -122,7 +123,8 @@ def test_uninstalling_as_the_documentation_says_leaves_what_it_says(installed: I
             "serviceaccount/default"}  # fmt: skip
 
     def left() -> set[str]:
-        return set(plane.kubectl("get", KINDS, "-n", SPACE, "-o", "name").split()) - kept
+        ours = ("get", KINDS, "-n", SPACE, "-o", "name", "-l", f"{NAME}!=slipway-deps,name!=deps")
+        return set(plane.kubectl(*ours).split()) - kept
 
     with contextlib.suppress(AssertionError):
         wait_for(lambda: not left(), "nothing but the secrets to be left", 120)
@@ -132,6 +134,15 @@ def test_uninstalling_as_the_documentation_says_leaves_what_it_says(installed: I
     queues = "clusterqueues,cohorts,resourceflavors"
     assert plane.kubectl("get", queues, "-o", "name") == ""
     assert "runs.slipway.dev" in plane.kubectl("get", "crd", "-o", "name")
+    installed.helm("uninstall", "deps", "--wait")
+    data = {f"persistentvolumeclaim/data-deps-{part}-0" for part in INSTALLED}
+    passwords = {f"secret/deps-{part}" for part in ("postgres", "valkey")}
+    of_theirs = ("get", KINDS, "-n", SPACE, "-o", "name", "-l", f"{NAME}=slipway-deps")
+    wait_for(
+        lambda: set(plane.kubectl(*of_theirs).split()) == data | passwords,
+        "nothing but volumes and passwords to be left",
+        120,
+    )
 
 
 def _ours(installed: Installed) -> set[str]:
