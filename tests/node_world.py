@@ -67,13 +67,13 @@ class Installed:
         logs = [
             self._log(pod["metadata"]["name"])
             for pod in self.plane.get(SPACE, "pods")
-            if pod["status"]["phase"] != "Succeeded" and not _ready(pod)
+            if pod["status"]["phase"] != "Succeeded" and (_of_ours(pod) or not _ready(pod))
         ]
         return "\n".join([pods, *told.splitlines()[-40:], *logs])
 
     def _log(self, pod: str) -> str:
         try:
-            return self.plane.kubectl("logs", "-n", SPACE, pod, "--all-containers", "--tail=30")
+            return self.plane.kubectl("logs", "-n", SPACE, pod, "--all-containers", "--tail=60")
         except AssertionError as none:  # It has not started.
             return str(none)
 
@@ -104,6 +104,7 @@ def _dependencies(found: Installed) -> str:
         part: {"image": {"repository": part, "tag": images.VERSION}, "resources": small}
         for part in INSTALLED
     }
+    values["mlflow"]["resources"] = small | {"limits": {"memory": "2Gi"}}
     values |= {
         "image": {"registry": images.REGISTRY, "pullPolicy": "Never"},
         "objects": {"mode": "existing", "secret": OBJECTS},
@@ -158,6 +159,11 @@ def _reached(url: str) -> str:
     port = urlsplit(url).port
     assert port
     return url.replace(f"127.0.0.1:{port}", node.expose(port))
+
+
+def _of_ours(pod: dict[str, Any]) -> bool:
+    """Whether it is a part of the control plane, which tells what it refused or could not do."""
+    return pod["metadata"]["labels"].get("app.kubernetes.io/name") == "slipway"
 
 
 def _ready(pod: dict[str, Any]) -> bool:

@@ -232,6 +232,7 @@ def test_databases_are_made_each_with_an_owner_that_is_no_superuser() -> None:
                 "WHERE rolname = current_user"
             )
             assert row == (False, False, False)
+            assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
             connection.execute("CREATE TABLE public.mine (number int)")
         psycopg.connect(f"{base} user=mlflow dbname=mlflow").close()
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):

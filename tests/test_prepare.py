@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
+import servers
+
 PLATFORM = Path(__file__).parent.parent / "platform"
 
 
@@ -42,6 +45,29 @@ def test_a_pod_waits_until_the_job_has_prepared_the_database(tmp_path: Path) -> 
         waits.wait()
         assert waits.stdout is not None
         waits.stdout.close()
+
+
+def test_a_database_that_cannot_keep_all_texts_is_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    url = servers.postgres().fresh()
+    admin, _, name = url.rpartition("/")
+    with psycopg.connect(f"{admin}/postgres", autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}"')
+        ascii_only = (
+            f"CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+        )
+        connection.execute(ascii_only)
+    more = {"SLIPWAY_DATABASE_URL": url, "SLIPWAY_ADMIN_PASSWORD": "correct-horse-9"}
+    refused = subprocess.run(
+        [sys.executable, "-m", "slipway.cli.prepare"],
+        env=environment(tmp_path, **more), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert f"the database {name} keeps texts as SQL_ASCII" in refused.stdout
+    with psycopg.connect(url) as connection:
+        made = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert made == []
 
 
 def test_no_usage_record_stays_behind_when_a_gateway_goes(

@@ -67,6 +67,9 @@ def prepare() -> int:
     if not password:
         print("SLIPWAY_ADMIN_PASSWORD is not set; the first owner, admin, needs one")
         return 2
+    if why := _wrong_encoding():
+        print(why)
+        return 2
     with _alone():
         call_command("migrate", interactive=False, verbosity=1)
         project = services.open_project(organisation="default", name="default")
@@ -74,6 +77,23 @@ def prepare() -> int:
     if why := tenants.why_not():
         print(f"tenants are kept apart by the services alone: {why}", flush=True)
     return 0
+
+
+def _wrong_encoding() -> str:
+    """Why texts of all languages cannot be kept, before anything is: later it cannot be mended."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        encoding, name = cursor.fetchone()[0], connection.settings_dict["NAME"]
+    if encoding == "UTF8":
+        return ""
+    return (
+        f"the database {name} keeps texts as {encoding}, and must keep them as UTF8; make it anew:"
+        f" CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"
+    )
 
 
 def _pending() -> list[str]:
