@@ -13,6 +13,7 @@ def test_every_part_comes_up_where_only_restricted_pods_are(installed: Installed
     pods = installed.plane.get(SPACE, "pods", **{"app.kubernetes.io/name": "slipway"})
     parts = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
     assert parts == {"web", "gateway", "worker", "operator", "migrate"}
+    assert "go around Kueue" not in installed.helm("status", "slipway"), "its queues are the pools'"
 
 
 def test_helm_test_tells_the_whole_story(installed: Installed) -> None:
